@@ -1,0 +1,231 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/clock"
+)
+
+// Order says how the mail that reaches actors at one instant is handed out.
+type Order uint8
+
+const (
+	// FIFO gives each runnable actor all its mail, in the order of their wake-ups.
+	FIFO Order = iota
+	// Shuffle lets the seed choose who runs next and how much of its mail it sees.
+	Shuffle
+)
+
+// Config configures a World.
+type Config struct {
+	Seed   uint64
+	Order  Order
+	Logger *slog.Logger // default: discards
+	// Trace, if set, sees each message just before it is handled.
+	Trace func(now clock.Time, to *actor.Cell, m any)
+}
+
+// World is the seeded [actor.World]. Everything in it belongs to the one goroutine
+// that calls Run.
+type World struct {
+	cfg     Config
+	now     clock.Time
+	order   *rand.Rand // draws of Shuffle
+	events  eventHeap
+	seq     uint64
+	queue   []*actor.Cell // runnable, in order
+	cells   []*actor.Cell // alive or nil, by id-1
+	armed   map[*actor.Cell]*event
+	hash    hasher
+	steps   int64
+	fails   []error
+	stopped bool
+}
+
+// NewWorld makes an empty world at time zero.
+func NewWorld(cfg Config) *World {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &World{
+		cfg:   cfg,
+		order: rand.New(rand.NewPCG(cfg.Seed, 0)),
+		armed: map[*actor.Cell]*event{},
+		hash:  newHasher(),
+	}
+}
+
+// Now implements actor.World.
+func (w *World) Now() clock.Time { return w.now }
+
+// Rand gives each id its own stream under the seed.
+func (w *World) Rand(id uint64) *rand.Rand { return rand.New(rand.NewPCG(w.cfg.Seed, id)) }
+
+// Logger implements actor.World.
+func (w *World) Logger() *slog.Logger { return w.cfg.Logger }
+
+// Born implements actor.World.
+func (w *World) Born(c *actor.Cell) uint64 {
+	w.cells = append(w.cells, c)
+	return uint64(len(w.cells))
+}
+
+// Gone implements actor.World.
+func (w *World) Gone(c *actor.Cell) {
+	w.cells[c.ID()-1] = nil
+	if e := w.armed[c]; e != nil {
+		e.f, e.cell = nil, nil
+		delete(w.armed, c)
+	}
+}
+
+// Ready implements actor.World.
+func (w *World) Ready(c *actor.Cell) { w.queue = append(w.queue, c) }
+
+// Arm implements actor.World.
+func (w *World) Arm(c *actor.Cell, at clock.Time) {
+	if e := w.armed[c]; e != nil {
+		e.cell = nil // replaced; the old event fires into nothing
+	}
+	w.armed[c] = w.push(at, nil, c)
+}
+
+// Crashed implements actor.World: in the simulator a panic is a failure of the run.
+func (w *World) Crashed(c *actor.Cell, v any, stack []byte) {
+	w.Fail(fmt.Errorf("%v: panic: %v\n%s", c, v, stack))
+}
+
+// Overflow implements actor.World: a broken window is a failure of the run.
+func (w *World) Overflow(c *actor.Cell, n, limit int) {
+	w.Fail(fmt.Errorf("%v: %d messages wait, its windows allow %d", c, n, limit))
+}
+
+// Handled implements actor.Observer: every delivery goes into the event hash.
+func (w *World) Handled(c *actor.Cell, m any) {
+	w.hash.event(w.now, c.ID(), m)
+	if w.cfg.Trace != nil {
+		w.cfg.Trace(w.now, c, m)
+	}
+}
+
+// At runs f at time t (at once, in its turn, if t has passed). Models use it; what
+// they deliver must be decided by the seed and the events before.
+func (w *World) At(t clock.Time, f func()) { w.push(t, f, nil) }
+
+// After runs f d from now.
+func (w *World) After(d clock.Duration, f func()) { w.At(w.now.Add(d), f) }
+
+// Mark adds a model's own event to the hash.
+func (w *World) Mark(what, value uint64) { w.hash.mark(w.now, what, value) }
+
+// Hash returns the hash of all events so far.
+func (w *World) Hash() uint64 { return w.hash.sum() }
+
+// Steps returns how many turns actors have had.
+func (w *World) Steps() int64 { return w.steps }
+
+// Fail records a failure and stops the run.
+func (w *World) Fail(err error) {
+	w.fails = append(w.fails, err)
+	w.stopped = true
+}
+
+// Err returns all failures.
+func (w *World) Err() error { return errors.Join(w.fails...) }
+
+// Run lets the world live until the time given, or until nothing is left to
+// happen, or a failure. It reports whether it reached quiescence: nothing runnable
+// and no event to come.
+func (w *World) Run(until clock.Time) (quiet bool) {
+	return w.RunUntil(until, func() bool { return false })
+}
+
+// RunUntil is Run that also ends when done, asked after each instant, says so.
+func (w *World) RunUntil(until clock.Time, done func() bool) (quiet bool) {
+	for !w.stopped {
+		w.settle()
+		if done() || w.stopped {
+			return false
+		}
+		e := w.events.peek()
+		if e == nil {
+			return true
+		}
+		if e.at > until {
+			w.now = until
+			return false
+		}
+		w.now = max(w.now, e.at)
+		w.fire()
+	}
+	return false
+}
+
+// settle lets actors run until none is runnable at this instant.
+func (w *World) settle() {
+	for len(w.queue) > 0 && !w.stopped {
+		c, limit := w.pick()
+		w.steps++
+		if c.Step(limit) {
+			w.queue = append(w.queue, c)
+		}
+	}
+}
+
+// pick takes the next runnable actor and how much mail it may see (0: all).
+func (w *World) pick() (c *actor.Cell, limit int) {
+	i := 0
+	if w.cfg.Order == Shuffle {
+		i = w.order.IntN(len(w.queue))
+		limit = w.order.IntN(4)
+	}
+	c = w.queue[i]
+	copy(w.queue[i:], w.queue[i+1:])
+	w.queue = w.queue[:len(w.queue)-1]
+	return c, limit
+}
+
+// fire runs all events of this instant.
+func (w *World) fire() {
+	for e := w.events.peek(); e != nil && e.at <= w.now; e = w.events.peek() {
+		w.events.pop()
+		switch {
+		case e.f != nil:
+			e.f()
+		case e.cell != nil:
+			delete(w.armed, e.cell)
+			e.cell.Wake()
+		}
+	}
+}
+
+// Check asks every actor for its invariants; call it at quiescence.
+func (w *World) Check() error {
+	var errs []error
+	for _, c := range w.cells {
+		if c == nil {
+			continue
+		}
+		if ch, ok := c.Actor().(actor.Checker); ok {
+			if err := ch.Check(); err != nil {
+				errs = append(errs, fmt.Errorf("%v: %w", c, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Alive returns the number of actors that have not ended.
+func (w *World) Alive() int {
+	n := 0
+	for _, c := range w.cells {
+		if c != nil {
+			n++
+		}
+	}
+	return n
+}
