@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/shoal-bt/shoal/internal/block"
+)
+
+// This file holds every request window and every cap between actors and towards
+// the outside, so that the sum of what can wait anywhere can be read off one page.
+//
+//	from -> to            what                  bound               when reached
+//	link pump -> peer     *Batch, Flushed       linkPump            the pump waits, TCP's window closes
+//	dial -> peer          Dialed                1
+//	peer -> torrent       *report               1 per drain         bounded by the pump above
+//	torrent -> peer       *assignment           answers need        -
+//	torrent -> peer       stance, haves         signals             newest wins
+//	peer -> storage       *Read                 uploadReads         requests wait in the peer, up to its reqq
+//	torrent -> storage    *Blocks               the slab            assigning stops at the high mark
+//	torrent -> storage    control               storageWindow       the command is refused as busy
+//	peer -> governor      wantBytes             1 per direction     the peer waits for its grant
+//	torrent -> governor   wantDials             1                   answered as slots come free
+//	torrent -> announcer  Start, Update, ...    announcerWindow     Updates are left out
+//	announcer -> torrent  Found, Report         announcerAnswers
+//	session <-> torrent   commands, answers     commandWindow       the outsider waits
+//	lsd, pex -> torrent   candidates            offers              dropped, they come again
+
+const (
+	// linkPump batches of a link may wait at its peer: the last, a writer's
+	// Flushed and a Closed find room as well.
+	linkPump = 8
+
+	// uploadReads is how many reads of up to uploadRun bytes a peer has at
+	// storage at once: enough to have one being read while one is being sent.
+	uploadReads = 4
+	uploadRun   = 256 << 10
+
+	// unsentMark is how many bytes of payload a peer keeps between storage and
+	// the kernel; it is raised with the upload rate up to unsentMax.
+	unsentMark = 512 << 10
+	unsentMax  = 4 << 20
+
+	// requestsIn is how many requests of one remote may wait, which is what we
+	// announce as reqq (BEP 10). Further ones are rejected.
+	requestsIn = 2000
+
+	// requestsOut bounds what we have asked of one remote: at 16 KiB each it is
+	// 32 MiB, the product of 1 GiB/s and 30 ms.
+	requestsOut = 2000
+
+	// requestsDefault is the depth towards remotes that announce no reqq:
+	// libtorrent's and transmission's own bound on what they queue.
+	requestsDefault = 250
+
+	// requestsMin keeps a slow remote busy over one round trip.
+	requestsMin = 4
+
+	storageWindow    = 16
+	announcerWindow  = 16
+	announcerAnswers = 64
+	commandWindow    = 64
+
+	// maxCandidates addresses are remembered per torrent; the worst is forgotten.
+	maxCandidates = 2000
+
+	// maxBans per torrent; the oldest is forgotten.
+	maxBans = 1000
+
+	// dialWindow connections per torrent are being made at once.
+	dialWindow = 16
+
+	// handshakeTime is what a remote has to shake hands after the connection
+	// stands, and dialTime for that.
+	handshakeTime = 15 * time.Second
+	dialTime      = 10 * time.Second
+
+	// snubTime without any payload while requests are out makes a remote
+	// snubbed: its blocks are asked of others. BEP 3: "over a minute"; waiting
+	// that long stalls the last pieces, so the request is given back earlier and
+	// late blocks are still welcome.
+	snubTime = 20 * time.Second
+
+	// keepAlive: BEP 3, "these are generally sent once every two minutes".
+	keepAlive = 2 * time.Minute
+
+	// silentTime without a byte ends a connection.
+	silentTime = 3 * time.Minute
+
+	// havesEvery bounds how often all peers are told of new pieces.
+	havesEvery = 100 * time.Millisecond
+)
+
+// marks of the slab, in slots: assigning stops above high and goes on below low.
+func slabMarks(s *block.Slab) (low, high int) {
+	return s.Budget() / 2, s.Budget() / 4 * 3
+}
