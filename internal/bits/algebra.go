@@ -67,6 +67,19 @@ func (s *Set) NextAndNot(from int32, o *Set) int32 {
 	return -1
 }
 
+// NextAnd returns the lowest integer >= from that is a member of both, or -1.
+func (s *Set) NextAnd(from int32, o *Set) int32 {
+	from = max(from, 0)
+	mask := ^uint64(0) << (uint(from) & 63)
+	for w := int(from >> 6); w < min(len(s.words), len(o.words)); w++ {
+		if word := s.words[w] & o.words[w] & mask; word != 0 {
+			return int32(w<<6 + mathbits.TrailingZeros64(word))
+		}
+		mask = ^uint64(0)
+	}
+	return -1
+}
+
 // And keeps the members of s that are members of o too.
 func (s *Set) And(o *Set) {
 	s.combine(func(a, b uint64) uint64 { return a & b }, o)

@@ -148,6 +148,23 @@ func (s *Set) next(from int32, flip uint64) int32 {
 	return -1 // a spare bit of the last word, seen flipped
 }
 
+// PrevSet returns the greatest member <= from, or -1.
+func (s *Set) PrevSet(from int32) int32 {
+	from = min(from, s.n-1)
+	if from < 0 {
+		return -1
+	}
+	w, up := int(from>>6), 63-uint(from)&63
+	word := s.words[w] << up >> up
+	for word == 0 {
+		if w--; w < 0 {
+			return -1
+		}
+		word = s.words[w]
+	}
+	return int32(w<<6 + 63 - mathbits.LeadingZeros64(word))
+}
+
 // trim clears the spare bits of the last word.
 func (s *Set) trim() {
 	if r := uint(s.n) & 63; r != 0 {

@@ -60,6 +60,18 @@ func checkScan(t *testing.T, s *Set, n int32, m model) {
 				i, n, s.NextSet(i), set, s.NextClear(i), clear)
 		}
 	}
+	prev := int32(-1)
+	for i := range n {
+		if m[i] {
+			prev = i
+		}
+		if s.PrevSet(i) != prev {
+			t.Fatalf("from %d of %d down: %d, want %d", i, n, s.PrevSet(i), prev)
+		}
+	}
+	if s.PrevSet(n+100) != prev || s.PrevSet(-1) != -1 {
+		t.Fatal("a scan down begins at the last and ends at 0")
+	}
 	if n > 0 && (s.NextSet(-5) != set || s.NextClear(-5) != clear) {
 		t.Fatal("a scan from below 0 begins at 0")
 	}
@@ -173,11 +185,13 @@ func TestAlgebraAgainstModel(t *testing.T) {
 		na, nb := rng.Int32N(200)+1, rng.Int32N(200)+1
 		a, b := randomSet(rng, na), randomSet(rng, nb)
 		var both, only int32
-		first := int32(-1)
+		first, common := int32(-1), int32(-1)
 		from := rng.Int32N(na)
 		for i := range na {
 			if a.Has(i) && b.Has(i) {
-				both++
+				if both++; common < 0 && i >= from {
+					common = i
+				}
 			}
 			if a.Has(i) && !b.Has(i) {
 				only++
@@ -190,6 +204,9 @@ func TestAlgebraAgainstModel(t *testing.T) {
 			a.HasAnyNotIn(&b) != (only > 0) || a.Intersects(&b) != (both > 0) || a.NextAndNot(from, &b) != first {
 			t.Fatalf("lengths %d %d: both %d only %d first %d: got %d %d %v %v %d", na, nb, both, only, first,
 				a.CountAnd(&b), a.CountAndNot(&b), a.HasAnyNotIn(&b), a.Intersects(&b), a.NextAndNot(from, &b))
+		}
+		if a.NextAnd(from, &b) != common {
+			t.Fatalf("NextAnd(%d) = %d, want %d", from, a.NextAnd(from, &b), common)
 		}
 		checkCombined(t, &a, &b)
 	}
