@@ -23,7 +23,8 @@ type Actor[M any] interface {
 	Handle(c *Ctx[M], m M)
 }
 
-// A Starter has a first turn, before its first message.
+// A Starter has a first turn, before its first message and before its Stop, even if
+// it was stopped before it could run: what Stop releases, Start has seen.
 type Starter[M any] interface {
 	Start(c *Ctx[M])
 }
@@ -42,7 +43,9 @@ type Stopper[M any] interface {
 }
 
 // A Dropper carries something that must be given back when the message can't be
-// delivered, because the receiver has stopped.
+// delivered: the receiver has stopped, or has enough hints, or a newer signal came.
+// Drop is called once, on the turn of whoever notices; it must not wait. A message
+// that Handle has been called for is the actor's own, also if it panics then.
 type Dropper interface {
 	Drop()
 }
@@ -108,8 +111,14 @@ func (c *Ctx[M]) Log() *slog.Logger { return c.p.world.Logger() }
 func (c *Ctx[M]) After(d Duration, m M) Timer { return c.p.timers.add(c.now.Add(max(d, 0)), m) }
 
 // Cancel takes a timer back and reports whether it was still to come. A cancelled
-// timer's message is never delivered.
-func (c *Ctx[M]) Cancel(t Timer) bool { return c.p.timers.remove(t) }
+// timer's message is never delivered; it is dropped if it is a [Dropper].
+func (c *Ctx[M]) Cancel(t Timer) bool {
+	m, ok := c.p.timers.remove(t)
+	if ok {
+		drop(m)
+	}
+	return ok
+}
 
 // Quit ends the actor after the present message. Its parent and watchers get Exit.
 func (c *Ctx[M]) Quit(why error) {

@@ -10,9 +10,8 @@ import (
 type alarm struct {
 	l  *Live
 	mu sync.Mutex
-	// heap is ordered by at; pos finds a cell in it.
+	// heap is ordered by at; Cell.pos finds a cell in it.
 	heap  []alarmEntry
-	pos   map[*Cell]int
 	timer *time.Timer
 	set   Time // what the timer is set to
 }
@@ -23,7 +22,7 @@ type alarmEntry struct {
 }
 
 func (a *alarm) init(l *Live) {
-	a.l, a.pos, a.set = l, map[*Cell]int{}, Never
+	a.l, a.set = l, Never
 	a.timer = time.AfterFunc(time.Hour, a.ring)
 	a.timer.Stop()
 }
@@ -38,23 +37,22 @@ func (a *alarm) stop() {
 func (a *alarm) arm(c *Cell, at Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if i, ok := a.pos[c]; ok {
-		a.heap[i].at = at
-		a.down(i)
-		a.up(i)
+	if c.pos >= 0 {
+		a.heap[c.pos].at = at
 	} else {
+		c.pos = len(a.heap)
 		a.heap = append(a.heap, alarmEntry{at, c})
-		a.pos[c] = len(a.heap) - 1
-		a.up(len(a.heap) - 1)
 	}
+	a.down(c.pos)
+	a.up(c.pos)
 	a.reset()
 }
 
 func (a *alarm) disarm(c *Cell) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if i, ok := a.pos[c]; ok {
-		a.removeAt(i)
+	if c.pos >= 0 {
+		a.removeAt(c.pos)
 	}
 }
 
@@ -87,10 +85,10 @@ func (a *alarm) ring() {
 
 func (a *alarm) removeAt(i int) {
 	last := len(a.heap) - 1
-	delete(a.pos, a.heap[i].c)
+	a.heap[i].c.pos = -1
 	if i < last {
 		a.heap[i] = a.heap[last]
-		a.pos[a.heap[i].c] = i
+		a.heap[i].c.pos = i
 	}
 	a.heap[last] = alarmEntry{}
 	a.heap = a.heap[:last]
@@ -102,7 +100,7 @@ func (a *alarm) removeAt(i int) {
 
 func (a *alarm) swap(i, j int) {
 	a.heap[i], a.heap[j] = a.heap[j], a.heap[i]
-	a.pos[a.heap[i].c], a.pos[a.heap[j].c] = i, j
+	a.heap[i].c.pos, a.heap[j].c.pos = i, j
 }
 
 func (a *alarm) up(i int) {

@@ -22,9 +22,11 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// floodFactor times the limit is accepted, and reported, before a flooded actor
-// is stopped: a miscounted window should not take a torrent down at once.
-const floodFactor = 4
+// Unwrap returns what was panicked with, if that was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
 
 type runState uint8
 
@@ -42,29 +44,32 @@ type Cell struct {
 	name  string
 	body  body
 	up    *Cell        // parent, nil for a root
-	exit  func(Exit)   // tells parent or owner
+	kid   node         // in the parent's list, under the parent's mu; tells the owner of our end
 	armed atomic.Int64 // the time for which the world will wake us; Never if none
+	pos   int          // in the live world's alarm, under its mu; -1 if absent
 
-	mu       sync.Mutex
+	// watching is whose ends we want to know. Owner: whoever runs the turn.
+	watching []*node
+
+	mu       sync.Mutex // guards all below, and the mailbox
 	state    runState
-	stopping bool // no mail is accepted any more
-	stopWhy  error
-	stopSet  bool // Stop has been asked for
-	kids     kidList
-	prev     *Cell // in the parent's list, under the parent's mu
-	next     *Cell
-	watchers []*watcher
+	woken    bool  // a wake-up came during the turn
+	closed   bool  // no mail is accepted any more
+	ending   bool  // the last turn is over, but for the ends of the children
+	stopSet  bool  // Stop has been asked for
+	stopWhy  error // after the end: what Exit said
+	kids     list
+	watchers list
 }
 
 // body is the typed part of a cell.
 type body interface {
-	turn(limit int)
-	pendingLocked() bool
-	closeLocked() (drop func())
+	takeLocked(limit int)       // moves mail from the box to the turn
+	turn()                      // one turn of the actor
+	settleLocked() (more bool)  // puts the batch away
+	closeLocked() (drop func()) // empties the box for good
 	actor() any
 }
-
-type watcher struct{ f func(Exit) }
 
 // ID returns the cell's number, unique in its world.
 func (c *Cell) ID() uint64 { return c.id }
@@ -82,6 +87,9 @@ func (c *Cell) Actor() any { return c.body.actor() }
 func (c *Cell) Wake() {
 	c.armed.Store(int64(Never))
 	c.mu.Lock()
+	// A turn that is just ending may have found the wake-up still armed, and so set
+	// no other: it must take another turn.
+	c.woken = c.state == running
 	ready := c.readyLocked()
 	c.mu.Unlock()
 	if ready {
@@ -105,16 +113,18 @@ func (c *Cell) Step(limit int) (again bool) {
 		c.mu.Unlock()
 		return false
 	}
-	c.state = running
+	c.state, c.woken = running, false
+	c.body.takeLocked(limit)
 	c.mu.Unlock()
-	c.body.turn(limit)
+
+	c.body.turn()
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.state == dead:
+	if c.state == dead {
 		return false
-	case c.body.pendingLocked():
+	}
+	if c.body.settleLocked() || c.woken {
 		c.state = queued
 		return true
 	}
@@ -133,7 +143,7 @@ func (c *Cell) rearm(next Time) {
 // stop asks the cell to end. It goes ahead of the mail.
 func (c *Cell) stop(why error) {
 	c.mu.Lock()
-	if c.stopSet || c.state == dead {
+	if c.stopSet || c.ending || c.state == dead {
 		c.mu.Unlock()
 		return
 	}
@@ -145,131 +155,19 @@ func (c *Cell) stop(why error) {
 	}
 }
 
-// beginStop closes the mailbox, stops the children and reports whether there are none.
-func (c *Cell) beginStop() (childless bool) {
-	c.mu.Lock()
-	drop := c.body.closeLocked()
-	c.stopping = true
-	kids := c.kids.all()
-	c.mu.Unlock()
-	drop()
-	for _, k := range kids {
-		k.stop(nil)
-	}
-	return len(kids) == 0
-}
-
-// finish ends the cell and tells everybody who wants to know.
-func (c *Cell) finish(why error) {
-	c.mu.Lock()
-	c.state, c.stopping = dead, true
-	drop := c.body.closeLocked()
-	watchers := c.watchers
-	c.watchers = nil
-	c.mu.Unlock()
-	drop()
-	e := Exit{Name: c.name, ID: c.id, Err: why}
-	for _, w := range watchers {
-		w.f(e)
-	}
-	if c.exit != nil {
-		c.exit(e)
-	}
-	if c.up != nil {
-		c.up.childGone(c)
-	}
-	c.world.Gone(c)
-}
-
-// childGone runs on the child's turn, as its last act.
-func (c *Cell) childGone(k *Cell) {
-	c.mu.Lock()
-	c.kids.remove(k)
-	ready := c.stopping && c.kids.n == 0 && c.readyLocked()
-	c.mu.Unlock()
-	if ready {
-		c.world.Ready(c)
-	}
-}
-
-// adopt adds a child; it reports false when the parent is already ending.
-func (c *Cell) adopt(k *Cell) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopping || c.state == dead {
-		return false
-	}
-	c.kids.add(k)
-	return true
-}
-
-func (c *Cell) watch(f func(Exit)) *watcher {
-	w := &watcher{f}
-	c.mu.Lock()
-	if c.state == dead {
-		c.mu.Unlock()
-		f(Exit{Name: c.name, ID: c.id, Err: ErrStopped})
-		return w
-	}
-	c.watchers = append(c.watchers, w)
-	c.mu.Unlock()
-	return w
-}
-
-func (c *Cell) unwatch(w *watcher) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, x := range c.watchers {
-		if x == w {
-			c.watchers = append(c.watchers[:i], c.watchers[i+1:]...)
-			return
-		}
-	}
-}
-
-// crashed isolates a panic: only this cell ends, with its children.
-func (c *Cell) crashed(v any) error {
+// crash isolates a panic: only this cell ends, with its children.
+func (c *Cell) crash(v any) error {
 	e := &PanicError{Value: v, Stack: debug.Stack()}
 	c.world.Crashed(c, v, e.Stack)
 	return e
 }
 
-// kidList is a doubly linked list through the children, in the order of their birth.
-type kidList struct {
-	first, last *Cell
-	n           int
-}
-
-func (l *kidList) add(k *Cell) {
-	k.prev = l.last
-	if l.last != nil {
-		l.last.next = k
-	} else {
-		l.first = k
-	}
-	l.last = k
-	l.n++
-}
-
-func (l *kidList) remove(k *Cell) {
-	if k.prev != nil {
-		k.prev.next = k.next
-	} else {
-		l.first = k.next
-	}
-	if k.next != nil {
-		k.next.prev = k.prev
-	} else {
-		l.last = k.prev
-	}
-	k.prev, k.next = nil, nil
-	l.n--
-}
-
-func (l *kidList) all() []*Cell {
-	kids := make([]*Cell, 0, l.n)
-	for k := l.first; k != nil; k = k.next {
-		kids = append(kids, k)
-	}
-	return kids
+// guard runs code that is not the actor's own on its last turn.
+func (c *Cell) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			_ = c.crash(v)
+		}
+	}()
+	f()
 }

@@ -18,6 +18,10 @@ type LiveConfig struct {
 	Flood   func(c *Cell, waiting, limit int)  // told of broken windows, after the log; for tests
 }
 
+// liveBatch is how many messages an actor may handle in one turn, so that a stop and
+// the other actors do not wait long for a busy one.
+const liveBatch = 256
+
 // Live is the real world: actors run on a few goroutines and the real clock. An
 // idle actor costs no goroutine and no runtime timer.
 type Live struct {
@@ -149,7 +153,7 @@ func (l *Live) work() {
 			continue
 		}
 		l.mu.Unlock()
-		again := c.Step(0)
+		again := c.Step(liveBatch)
 		l.mu.Lock()
 		if again {
 			l.queue.push(c) // behind the others: one busy actor starves nobody

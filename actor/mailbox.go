@@ -2,36 +2,38 @@ package actor
 
 import "context"
 
+const (
+	// floodFactor times the limit is accepted, and reported, before a flooded actor
+	// is stopped: a miscounted window should not take a torrent down at once.
+	floodFactor = 4
+	// idleMail is how many messages' room an actor without work may keep, in each of
+	// its two buffers. A busy one keeps all it has grown, and allocates nothing.
+	idleMail = 16
+	// firstMail is the room that a first message makes.
+	firstMail = 4
+)
+
 // mailbox holds what waits for one actor. Everything here is under the cell's mu.
 type mailbox[M any] struct {
-	limit, pumpMax, offerMax int
+	limit, pumpMax, offerMax int32
 
-	in      []M // FIFO
-	spare   []M // the other half, swapped in per batch
-	told    int // of in: requests and replies
-	pumped  int // of in: from pumps and outsiders
-	offered int // of in: hints
-	signals []M // newest of each kind
-	room    chan struct{}
-	over    bool // the limit has been passed and reported
+	told    int32 // of in: requests and replies
+	pumped  int32 // of in: from pumps and outsiders
+	offered int32 // of in: hints
+	over    bool  // the limit has been passed and reported
+
+	in      []M           // FIFO
+	signals []M           // newest of each kind
+	room    chan struct{} // closed when pumps may go on; nil while none waits
 }
 
 func (b *mailbox[M]) any() bool { return len(b.in) > 0 || len(b.signals) > 0 }
 
-// swap takes the waiting mail, or its first limit messages, and lets the pumps in again.
-func (b *mailbox[M]) swap(limit int) (mail, signals []M) {
-	signals, b.signals = b.signals, nil
-	if limit > 0 && limit < len(b.in) {
-		mail = append([]M(nil), b.in[:limit]...)
-		n := copy(b.in, b.in[limit:])
-		clear(b.in[n:])
-		b.in = b.in[:n]
-	} else {
-		mail, b.in, b.spare = b.in, b.spare[:0], nil
+func (b *mailbox[M]) append(m M) {
+	if b.in == nil {
+		b.in = make([]M, 0, firstMail)
 	}
-	b.told, b.pumped, b.offered = 0, 0, 0
-	b.openRoom()
-	return mail, signals
+	b.in = append(b.in, m)
 }
 
 func (b *mailbox[M]) openRoom() {
@@ -41,15 +43,7 @@ func (b *mailbox[M]) openRoom() {
 	}
 }
 
-// keep decides whether a used batch is worth keeping: busy actors do not allocate,
-// idle ones do not hold memory.
-func (b *mailbox[M]) keep(used []M) {
-	clear(used)
-	if b.spare == nil && cap(used) <= 16+4*len(used) {
-		b.spare = used[:0]
-	}
-}
-
+// signal adds m, or puts it in the place of an older one of its kind.
 func (b *mailbox[M]) signal(kind uint8, m M) (old M, replaced bool) {
 	for i := range b.signals {
 		if any(b.signals[i]).(Signal).SignalKind() == kind {
@@ -61,6 +55,70 @@ func (b *mailbox[M]) signal(kind uint8, m M) (old M, replaced bool) {
 	return old, false
 }
 
+// batch is the mail that has left the box for the actor's turn. Owner: whoever
+// runs the turn.
+type batch[M any] struct {
+	signals []M
+	seen    int // signals[seen:] have not been handed out
+	mail    []M
+	next    int // mail[next:] has not been handed out
+	end     int // of this turn's part of mail
+}
+
+// take moves all that waits from the box into the batch, of which this turn hands
+// out at most limit messages (0: all), and lets the pumps in again.
+func (t *batch[M]) take(b *mailbox[M], limit int) {
+	t.signals, b.signals, t.seen = b.signals, t.signals[:0], 0
+	switch rest := len(t.mail) - t.next; {
+	case rest == 0:
+		t.mail, b.in, t.next = b.in, t.mail[:0], 0
+		b.emptied()
+	case limit == 0 || rest < limit:
+		n := copy(t.mail, t.mail[t.next:])
+		clear(t.mail[n:])
+		t.mail, t.next = append(t.mail[:n], b.in...), 0
+		clear(b.in)
+		b.in = b.in[:0]
+		b.emptied()
+	}
+	t.end = len(t.mail)
+	if limit > 0 {
+		t.end = min(t.end, t.next+limit)
+	}
+}
+
+func (b *mailbox[M]) emptied() {
+	b.told, b.pumped, b.offered = 0, 0, 0
+	b.openRoom()
+}
+
+// used forgets what has been handed out.
+func (t *batch[M]) used() {
+	clear(t.signals)
+	t.signals = t.signals[:0]
+	if t.next == len(t.mail) {
+		clear(t.mail)
+		t.mail, t.next = t.mail[:0], 0
+	}
+}
+
+// rest returns what has not been handed out, and forgets it.
+func (t *batch[M]) rest() (signals, mail []M) {
+	signals, mail = t.signals[t.seen:], t.mail[t.next:]
+	*t = batch[M]{}
+	return signals, mail
+}
+
+// shrink lets large buffers go when there is no work.
+func (t *batch[M]) shrink(b *mailbox[M]) {
+	if cap(t.mail) > idleMail {
+		t.mail = nil
+	}
+	if cap(b.in) > idleMail {
+		b.in = nil
+	}
+}
+
 // drop gives back what an undelivered message carries.
 func drop[M any](m M) {
 	if d, ok := any(m).(Dropper); ok {
@@ -68,94 +126,116 @@ func drop[M any](m M) {
 	}
 }
 
-// tell appends a request or a reply. It never waits.
-func (p *proc[M]) tell(m M) { p.post(m, &p.box.told) }
+// dropAll drops mail on the last turn of a cell, each message once, whatever their
+// Drop does.
+func dropAll[M any](c *Cell, mail []M) {
+	for len(mail) > 0 {
+		c.guard(func() {
+			for len(mail) > 0 {
+				m := mail[0]
+				mail = mail[1:]
+				drop(m)
+			}
+		})
+	}
+}
 
-// post appends m and counts it; beyond the limit the broken window is reported,
-// far beyond it the actor is stopped.
-func (p *proc[M]) post(m M, count *int) {
+// tell appends a request or a reply. It never waits. Beyond the limit the broken
+// window is reported, far beyond it the actor is stopped.
+func (p *proc[M]) tell(m M) {
 	p.mu.Lock()
-	if p.stopping {
+	if p.closed {
 		p.mu.Unlock()
 		drop(m)
 		return
 	}
-	p.box.in = append(p.box.in, m)
-	*count++
+	p.box.append(m)
+	p.box.told++
 	n := p.box.told
-	report := n > p.box.limit && !p.box.over
-	p.box.over = p.box.over || report
+	if n > p.box.limit {
+		p.overflow(n)
+		return
+	}
+	p.unlockReady()
+}
+
+// overflow finishes a tell that went over the limit, and unlocks.
+func (p *proc[M]) overflow(n int32) {
+	report := !p.box.over
+	p.box.over = true
+	lost := func() {}
+	if n > floodFactor*p.box.limit {
+		lost = p.closeLocked()
+		p.stopSet, p.stopWhy = true, ErrFlooded
+	}
+	p.unlockReady()
+	lost()
+	if report {
+		p.world.Overflow(&p.Cell, int(n), int(p.box.limit))
+	}
+}
+
+// unlockReady unlocks after something has come in, and makes the cell runnable.
+func (p *proc[M]) unlockReady() {
 	ready := p.readyLocked()
 	p.mu.Unlock()
 	if ready {
 		p.world.Ready(&p.Cell)
 	}
-	if report {
-		p.world.Overflow(&p.Cell, n, p.box.limit)
-	}
-	if n > floodFactor*p.box.limit {
-		p.stop(ErrFlooded)
-	}
 }
 
-// exited appends an Exit; its place was reserved when the child was made.
-func (p *proc[M]) exited(m M) { var uncounted int; p.post(m, &uncounted) }
+// exited appends an Exit; its place was reserved when the child was made or the
+// watch was set.
+func (p *proc[M]) exited(m M) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		drop(m)
+		return
+	}
+	p.box.append(m)
+	p.unlockReady()
+}
 
 func (p *proc[M]) offer(m M) bool {
 	p.mu.Lock()
-	full := p.stopping || p.box.offered >= p.box.offerMax
-	p.mu.Unlock()
-	if full {
+	if p.closed || p.box.offered >= p.box.offerMax {
+		p.mu.Unlock()
 		drop(m)
 		return false
 	}
-	p.post(m, &p.box.offered)
+	p.box.append(m)
+	p.box.offered++
+	p.unlockReady()
 	return true
 }
 
 func (p *proc[M]) notify(m M) {
 	kind := any(m).(Signal).SignalKind()
 	p.mu.Lock()
-	if p.stopping {
+	if p.closed {
 		p.mu.Unlock()
 		drop(m)
 		return
 	}
 	old, replaced := p.box.signal(kind, m)
-	ready := p.readyLocked()
-	p.mu.Unlock()
+	p.unlockReady()
 	if replaced {
 		drop(old)
-	}
-	if ready {
-		p.world.Ready(&p.Cell)
 	}
 }
 
 // put appends a pump's message, and waits while too many of them wait already.
 func (p *proc[M]) put(ctx context.Context, m M) error {
 	for {
-		p.mu.Lock()
+		room, err := p.admit(m)
 		switch {
-		case p.stopping:
-			p.mu.Unlock()
+		case err != nil:
 			drop(m)
-			return ErrStopped
-		case p.box.pumped < p.box.pumpMax:
-			p.box.in = append(p.box.in, m)
-			p.box.pumped++
-			ready := p.readyLocked()
-			p.mu.Unlock()
-			if ready {
-				p.world.Ready(&p.Cell)
-			}
+			return err
+		case room == nil:
 			return nil
 		}
-		if p.box.room == nil {
-			p.box.room = make(chan struct{})
-		}
-		room := p.box.room
-		p.mu.Unlock()
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -166,11 +246,29 @@ func (p *proc[M]) put(ctx context.Context, m M) error {
 }
 
 func (p *proc[M]) tryPut(m M) bool {
-	p.mu.Lock()
-	full := !p.stopping && p.box.pumped >= p.box.pumpMax
-	p.mu.Unlock()
-	if !full {
-		_ = p.put(context.Background(), m)
+	room, err := p.admit(m)
+	if err != nil {
+		drop(m)
 	}
-	return !full
+	return room == nil
+}
+
+// admit appends a pump's message, or returns what to wait for.
+func (p *proc[M]) admit(m M) (room <-chan struct{}, err error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrStopped
+	}
+	if p.box.pumped < p.box.pumpMax {
+		p.box.append(m)
+		p.box.pumped++
+		p.unlockReady()
+		return nil, nil
+	}
+	defer p.mu.Unlock()
+	if p.box.room == nil {
+		p.box.room = make(chan struct{})
+	}
+	return p.box.room, nil
 }

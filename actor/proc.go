@@ -2,27 +2,29 @@ package actor
 
 import "math/rand/v2"
 
-// proc is a cell with its types: the actor, its mailbox and its timers. The actor,
-// timers and flags below belong to whoever runs the turn, one at a time.
+// proc is a cell with its types: the actor, its mailbox and its timers.
 type proc[M any] struct {
 	Cell
 	box mailbox[M] // under Cell.mu
 
+	// All below belongs to whoever runs the turn, one at a time.
 	a        Actor[M]
 	flusher  Flusher[M]
+	observer Observer
 	ctx      Ctx[M]
+	batch    batch[M]
 	timers   timers[M]
 	rng      *rand.Rand
-	observer Observer
+	why      error // of quit
 	started  bool
 	quit     bool
-	why      error
-	ending   bool // Stop has been called, children are still ending
+	panicked bool
 }
 
 func newProc[M any](w World, s Spec, a Actor[M]) *proc[M] {
 	p := &proc[M]{a: a}
 	p.world, p.name, p.body = w, s.Name, p
+	p.pos = -1
 	p.box.limit = orDefault(s.Limit, 64)
 	p.box.pumpMax = orDefault(s.Pump, 8)
 	p.box.offerMax = orDefault(s.Offer, 64)
@@ -30,106 +32,95 @@ func newProc[M any](w World, s Spec, a Actor[M]) *proc[M] {
 	p.flusher, _ = a.(Flusher[M])
 	p.observer, _ = w.(Observer)
 	p.ctx.p = p
+	p.kid.cell = &p.Cell
 	p.state = queued // its first turn is Start
 	return p
 }
 
-func orDefault(n, d int) int {
-	if n == 0 {
+func orDefault(n int, d int32) int32 {
+	if n <= 0 {
 		return d
 	}
-	return n
+	return int32(min(n, 1<<28))
 }
 
 func (p *proc[M]) actor() any { return p.a }
 
-func (p *proc[M]) pendingLocked() bool {
-	if p.stopping {
+// takeLocked begins a turn: a stop goes ahead of the mail, which stays and is dropped.
+func (p *proc[M]) takeLocked(limit int) {
+	switch {
+	case p.ending:
+	case p.stopSet:
+		p.quit, p.why = true, p.stopWhy
+	default:
+		p.batch.take(&p.box, limit)
+	}
+}
+
+func (p *proc[M]) settleLocked() (more bool) {
+	if p.ending {
 		return p.kids.n == 0
 	}
-	return p.box.any() || p.stopSet
+	if len(p.batch.mail) > 0 || p.box.any() || p.stopSet {
+		return true
+	}
+	p.batch.shrink(&p.box)
+	return false
 }
 
 // closeLocked empties the mailbox for good; the caller drops the mail without the lock.
 func (p *proc[M]) closeLocked() func() {
 	in, signals := p.box.in, p.box.signals
-	p.box.in, p.box.signals, p.box.spare = nil, nil, nil
+	p.box.in, p.box.signals = nil, nil
+	p.closed = true
 	p.box.openRoom()
 	return func() {
-		for _, m := range in {
-			drop(m)
-		}
-		for _, m := range signals {
-			drop(m)
-		}
+		dropAll(&p.Cell, signals)
+		dropAll(&p.Cell, in)
 	}
 }
 
-// turn drains once: stop, first turn, signals, due timers, mail, Flush.
-func (p *proc[M]) turn(limit int) {
+// turn drains once: first turn, stop, signals, due timers, mail, Flush.
+func (p *proc[M]) turn() {
 	if p.ending {
 		p.lastTurn()
 		return
 	}
-	p.mu.Lock()
-	stop, why := p.stopSet, p.stopWhy
-	var mail, signals []M
-	if !stop {
-		mail, signals = p.box.swap(limit)
-	}
-	p.mu.Unlock()
-
 	p.ctx.now = p.world.Now()
-	if stop {
-		p.quit, p.why = true, why
-	} else {
-		p.drain(mail, signals)
-	}
+	p.drain()
 	if p.quit {
 		p.end()
 		return
 	}
-	p.mu.Lock()
-	p.box.keep(mail)
-	p.mu.Unlock()
+	p.batch.used()
 	p.rearm(p.timers.next())
 }
 
-// drain hands out one batch. A panic ends the actor; what it had not yet seen is dropped.
-func (p *proc[M]) drain(mail, signals []M) {
-	i, j := 0, 0
-	defer func() {
-		if v := recover(); v != nil {
-			p.quit, p.why = true, p.crashed(v)
-			p.started = false // no Stop: the state is not to be trusted
-		}
-		for ; p.quit && j < len(signals); j++ {
-			drop(signals[j])
-		}
-		for ; p.quit && i < len(mail); i++ {
-			drop(mail[i])
-		}
-	}()
+// drain hands out one batch. A panic ends the actor.
+func (p *proc[M]) drain() {
+	defer p.catch()
 	if !p.started {
 		p.started = true
 		if s, ok := p.a.(Starter[M]); ok {
 			s.Start(&p.ctx)
 		}
 	}
-	for j < len(signals) && !p.quit {
-		j++
-		p.handle(signals[j-1])
+	for i := 0; i < len(p.batch.signals) && !p.quit; i++ {
+		m := p.batch.signals[i]
+		p.batch.seen = i + 1
+		p.handle(m)
 	}
-	for !p.quit {
-		m, ok := p.timers.due(p.ctx.now)
+	for newest := p.timers.seq; !p.quit; {
+		m, ok := p.timers.due(p.ctx.now, newest)
 		if !ok {
 			break
 		}
 		p.handle(m)
 	}
-	for i < len(mail) && !p.quit {
-		i++
-		p.handle(mail[i-1])
+	for p.batch.next < p.batch.end && !p.quit {
+		m := p.batch.mail[p.batch.next]
+		p.batch.next++
+		p.handle(m)
 	}
 	if p.flusher != nil && !p.quit {
 		p.flusher.Flush(&p.ctx)
@@ -143,33 +134,39 @@ func (p *proc[M]) handle(m M) {
 	p.a.Handle(&p.ctx, m)
 }
 
-// end gives the actor its last turn and stops its children; the cell is finished
-// when the last of them is gone.
+// catch is deferred around the actor's own code.
+func (p *proc[M]) catch() {
+	if v := recover(); v != nil {
+		p.quit, p.panicked, p.why = true, true, p.crash(v)
+	}
+}
+
+// end gives the actor its last turn, drops what it has not seen, and stops its
+// children; the cell is finished when the last of them is gone.
 func (p *proc[M]) end() {
-	if p.started {
+	if !p.panicked { // else the state is not to be trusted
 		p.sayStop()
 	}
-	p.ending = true
-	p.timers = timers[M]{}
-	if p.beginStop() {
-		p.lastTurn()
+	signals, mail := p.batch.rest()
+	dropAll(&p.Cell, signals)
+	dropAll(&p.Cell, p.timers.rest())
+	dropAll(&p.Cell, mail)
+	if p.beginEnd() {
+		p.finish(p.why)
 	}
 }
 
 func (p *proc[M]) sayStop() {
-	defer func() {
-		if v := recover(); v != nil {
-			p.why = p.crashed(v)
-		}
-	}()
+	defer p.catch()
 	if s, ok := p.a.(Stopper[M]); ok {
 		s.Stop(&p.ctx, p.why)
 	}
 }
 
+// lastTurn comes when a child of an ending actor has gone.
 func (p *proc[M]) lastTurn() {
 	p.mu.Lock()
-	childless := p.kids.n == 0 && p.state != dead
+	childless := p.kids.n == 0
 	p.mu.Unlock()
 	if childless {
 		p.finish(p.why)

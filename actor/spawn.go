@@ -1,7 +1,5 @@
 package actor
 
-import "context"
-
 // Child is what a parent holds of an actor that it has made.
 type Child[M any] struct {
 	Ref   Ref[M]
@@ -26,18 +24,18 @@ func Spawn[P, M any](c *Ctx[P], s Spec, a Actor[M], down func(Exit) P) Child[M] 
 	parent := c.p
 	p := newProc(parent.world, s, a)
 	p.up = &parent.Cell
-	p.exit = func(e Exit) { parent.exited(down(e)) }
+	p.kid.f = func(e Exit) { parent.exited(down(e)) }
 	if !parent.adopt(&p.Cell) {
 		panic("actor: Spawn by an actor that is ending")
 	}
 	return start(p)
 }
 
-// Root makes an actor without a parent. exit is called once, on the actor's last
-// turn; it must not wait.
+// Root makes an actor without a parent. exit, which may be nil, is called once, on
+// the actor's last turn; it must not wait.
 func Root[M any](w World, s Spec, a Actor[M], exit func(Exit)) Child[M] {
 	p := newProc(w, s, a)
-	p.exit = exit
+	p.kid.f = exit
 	return start(p)
 }
 
@@ -48,48 +46,15 @@ func start[M any](p *proc[M]) Child[M] {
 }
 
 // Watch makes down's message reach the caller when the actor behind ref ends; at
-// once if it has ended already. Whoever holds a window towards an actor that is
-// not its child watches it.
+// once if it has ended already, or if ref addresses nothing. Whoever holds a window
+// towards an actor that is not its child watches it. What is no actor never ends.
 func Watch[P, M any](c *Ctx[P], ref Ref[M], down func(Exit) P) {
-	if ref.to == nil || ref.to.cell() == nil {
+	self := c.p
+	if ref.to == nil {
+		self.exited(down(Exit{Err: ErrStopped}))
 		return
 	}
-	self := c.p
-	ref.to.cell().watch(func(e Exit) { self.exited(down(e)) })
-}
-
-// Ask sends a request from outside and waits for its answer, which the request
-// carries the address for. Actors must not use it.
-func Ask[M, R any](ctx context.Context, to Inlet[M], ask func(Ref[R]) M) (R, error) {
-	answer := make(chan R, 1)
-	gone := make(chan struct{})
-	var zero R
-	if to.to == nil {
-		return zero, ErrStopped
-	}
-	cell := to.to.cell()
-	w := cell.watch(func(Exit) { close(gone) })
-	defer cell.unwatch(w)
-	reply := FuncRef(func(r R) {
-		select {
-		case answer <- r:
-		default: // answered twice: a bug of the other side, but not ours to die of
-		}
-	})
-	if err := to.Put(ctx, ask(reply)); err != nil {
-		return zero, err
-	}
-	select {
-	case r := <-answer:
-		return r, nil
-	case <-gone:
-		select {
-		case r := <-answer: // answered with its last breath
-			return r, nil
-		default:
-			return zero, ErrStopped
-		}
-	case <-ctx.Done():
-		return zero, ctx.Err()
+	if cell := ref.to.cell(); cell != nil {
+		self.remember(cell.watch(func(e Exit) { self.exited(down(e)) }))
 	}
 }

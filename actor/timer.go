@@ -35,9 +35,11 @@ func (t *timers[M]) add(at Time, m M) Timer {
 	return Timer{t.seq}
 }
 
-// due takes the first timer if its time has come.
-func (t *timers[M]) due(now Time) (m M, ok bool) {
-	if len(t.heap) == 0 || t.heap[0].at > now {
+// due takes the first timer if its time has come and it was set no later than
+// newest: what a batch sets must wait for the next, or an actor that sets a timer
+// for at once would never see its mail.
+func (t *timers[M]) due(now Time, newest uint64) (m M, ok bool) {
+	if len(t.heap) == 0 || t.heap[0].at > now || t.heap[0].seq > newest {
 		return m, false
 	}
 	m = t.heap[0].m
@@ -46,14 +48,26 @@ func (t *timers[M]) due(now Time) (m M, ok bool) {
 }
 
 // remove looks through the whole heap: an actor has a handful of timers.
-func (t *timers[M]) remove(id Timer) bool {
+func (t *timers[M]) remove(id Timer) (m M, ok bool) {
 	for i := range t.heap {
 		if t.heap[i].seq == id.seq {
+			m = t.heap[i].m
 			t.removeAt(i)
-			return true
+			return m, true
 		}
 	}
-	return false
+	return m, false
+}
+
+// rest returns the messages of all timers, in the order in which they would have
+// fired, and forgets them.
+func (t *timers[M]) rest() []M {
+	var rest []M
+	for len(t.heap) > 0 {
+		rest = append(rest, t.heap[0].m)
+		t.removeAt(0)
+	}
+	return rest
 }
 
 func (t *timers[M]) removeAt(i int) {

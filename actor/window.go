@@ -9,8 +9,9 @@ type Window struct {
 	Max, Used int
 }
 
-// Open returns how many requests may still be sent.
-func (w *Window) Open() int { return w.Max - w.Used }
+// Open returns how many requests may still be sent: 0 also while Max has been
+// lowered beneath what is in flight.
+func (w *Window) Open() int { return max(w.Max-w.Used, 0) }
 
 // Take reserves the place of n replies.
 func (w *Window) Take(n int) {

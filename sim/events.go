@@ -9,6 +9,7 @@ import (
 type event struct {
 	at   clock.Time
 	seq  uint64
+	pos  int // in the heap
 	f    func()
 	cell *actor.Cell
 }
@@ -18,10 +19,18 @@ type eventHeap []*event
 
 func (w *World) push(at clock.Time, f func(), c *actor.Cell) *event {
 	w.seq++
-	e := &event{at: max(at, w.now), seq: w.seq, f: f, cell: c}
+	e := &event{at: max(at, w.now), seq: w.seq, pos: len(w.events), f: f, cell: c}
 	w.events = append(w.events, e)
-	w.events.up(len(w.events) - 1)
+	w.events.up(e.pos)
 	return e
+}
+
+// move gives an event that is in the heap another time, as if it were new.
+func (w *World) move(e *event, at clock.Time) {
+	w.seq++
+	e.at, e.seq = max(at, w.now), w.seq
+	w.events.down(e.pos)
+	w.events.up(e.pos)
 }
 
 func (h eventHeap) peek() *event {
@@ -31,19 +40,27 @@ func (h eventHeap) peek() *event {
 	return h[0]
 }
 
-func (h *eventHeap) pop() *event {
+func (h *eventHeap) remove(e *event) {
 	s := *h
-	e, last := s[0], len(s)-1
-	s[0], s[last] = s[last], nil
-	*h = s[:last]
-	if last > 1 {
-		h.down(0)
+	i, last := e.pos, len(s)-1
+	if i != last {
+		h.swap(i, last)
 	}
-	return e
+	s[last] = nil
+	*h = s[:last]
+	if i != last {
+		h.down(i)
+		h.up(i)
+	}
 }
 
 func (h eventHeap) less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+
+func (h eventHeap) swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].pos, h[j].pos = i, j
 }
 
 func (h eventHeap) up(i int) {
@@ -52,7 +69,7 @@ func (h eventHeap) up(i int) {
 		if !h.less(i, parent) {
 			return
 		}
-		h[i], h[parent] = h[parent], h[i]
+		h.swap(i, parent)
 		i = parent
 	}
 }
@@ -68,7 +85,7 @@ func (h eventHeap) down(i int) {
 		if small == i {
 			return
 		}
-		h[i], h[small] = h[small], h[i]
+		h.swap(i, small)
 		i = small
 	}
 }

@@ -21,7 +21,16 @@ type hasher struct {
 const (
 	fnvOffset = 14695981039346656037
 	fnvPrime  = 1099511628211
+	gone      = 1<<64 - 1 // the mark of an actor's end
 )
+
+// mix is the finalizer of SplitMix64: near words become far ones.
+func mix(v uint64) uint64 {
+	v += 0x9e3779b97f4a7c15
+	v = (v ^ v>>30) * 0xbf58476d1ce4e5b9
+	v = (v ^ v>>27) * 0x94d049bb133111eb
+	return v ^ v>>31
+}
 
 func newHasher() hasher {
 	return hasher{h: fnvOffset, types: map[reflect.Type]uint64{}}
@@ -50,6 +59,9 @@ func (h *hasher) mark(now clock.Time, what, value uint64) {
 // typeOf hashes the type's name: pointers and registration order must not matter.
 func (h *hasher) typeOf(m any) uint64 {
 	t := reflect.TypeOf(m)
+	if t == nil {
+		return 0
+	}
 	if v, ok := h.types[t]; ok {
 		return v
 	}

@@ -20,6 +20,14 @@ const (
 	Shuffle
 )
 
+// Actors that tell each other something without end, and without a timer or a model
+// in between, keep the clock from moving. After this many turns and events at one
+// instant the run fails.
+const (
+	endless     = 1 << 22
+	endlessEach = 1 << 10 // more for each actor alive
+)
+
 // Config configures a World.
 type Config struct {
 	Seed   uint64
@@ -37,11 +45,13 @@ type World struct {
 	order   *rand.Rand // draws of Shuffle
 	events  eventHeap
 	seq     uint64
-	queue   []*actor.Cell // runnable, in order
+	queue   runnable
 	cells   []*actor.Cell // alive or nil, by id-1
-	armed   map[*actor.Cell]*event
+	alive   int
+	armed   []*event // wake-ups to come or nil, by id-1
 	hash    hasher
 	steps   int64
+	still   int // turns and events at this instant
 	fails   []error
 	stopped bool
 }
@@ -53,8 +63,7 @@ func NewWorld(cfg Config) *World {
 	}
 	return &World{
 		cfg:   cfg,
-		order: rand.New(rand.NewPCG(cfg.Seed, 0)),
-		armed: map[*actor.Cell]*event{},
+		order: rand.New(rand.NewPCG(mix(cfg.Seed), 0)),
 		hash:  newHasher(),
 	}
 }
@@ -62,36 +71,43 @@ func NewWorld(cfg Config) *World {
 // Now implements actor.World.
 func (w *World) Now() clock.Time { return w.now }
 
-// Rand gives each id its own stream under the seed.
-func (w *World) Rand(id uint64) *rand.Rand { return rand.New(rand.NewPCG(w.cfg.Seed, id)) }
+// Rand gives each id its own stream under the seed. The words are mixed, since PCG
+// streams of neighbouring states begin alike.
+func (w *World) Rand(id uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(mix(w.cfg.Seed), mix(w.cfg.Seed+id)))
+}
 
 // Logger implements actor.World.
 func (w *World) Logger() *slog.Logger { return w.cfg.Logger }
 
 // Born implements actor.World.
 func (w *World) Born(c *actor.Cell) uint64 {
-	w.cells = append(w.cells, c)
+	w.cells, w.armed = append(w.cells, c), append(w.armed, nil)
+	w.alive++
 	return uint64(len(w.cells))
 }
 
 // Gone implements actor.World.
 func (w *World) Gone(c *actor.Cell) {
-	w.cells[c.ID()-1] = nil
-	if e := w.armed[c]; e != nil {
-		e.f, e.cell = nil, nil
-		delete(w.armed, c)
+	i := c.ID() - 1
+	if e := w.armed[i]; e != nil {
+		w.events.remove(e)
 	}
+	w.cells[i], w.armed[i] = nil, nil
+	w.alive--
+	w.hash.mark(w.now, gone, c.ID())
 }
 
 // Ready implements actor.World.
-func (w *World) Ready(c *actor.Cell) { w.queue = append(w.queue, c) }
+func (w *World) Ready(c *actor.Cell) { w.queue.push(c) }
 
 // Arm implements actor.World.
 func (w *World) Arm(c *actor.Cell, at clock.Time) {
-	if e := w.armed[c]; e != nil {
-		e.cell = nil // replaced; the old event fires into nothing
+	if e := &w.armed[c.ID()-1]; *e != nil {
+		w.move(*e, at)
+	} else {
+		*e = w.push(at, nil, c)
 	}
-	w.armed[c] = w.push(at, nil, c)
 }
 
 // Crashed implements actor.World: in the simulator a panic is a failure of the run.
@@ -156,10 +172,10 @@ func (w *World) RunUntil(until clock.Time, done func() bool) (quiet bool) {
 			return true
 		}
 		if e.at > until {
-			w.now = until
+			w.advance(until)
 			return false
 		}
-		w.now = max(w.now, e.at)
+		w.advance(e.at)
 		w.fire()
 	}
 	return false
@@ -167,39 +183,48 @@ func (w *World) RunUntil(until clock.Time, done func() bool) (quiet bool) {
 
 // settle lets actors run until none is runnable at this instant.
 func (w *World) settle() {
-	for len(w.queue) > 0 && !w.stopped {
+	for w.queue.n > 0 && w.moves() {
 		c, limit := w.pick()
 		w.steps++
 		if c.Step(limit) {
-			w.queue = append(w.queue, c)
+			w.queue.push(c)
 		}
 	}
+}
+
+// moves reports whether the run may go on, and counts what happens at one instant.
+func (w *World) moves() bool {
+	if w.still++; w.still > endless+endlessEach*w.alive && !w.stopped {
+		w.Fail(fmt.Errorf("time stands still at %v: %d turns and events, and no end", w.now, w.still))
+	}
+	return !w.stopped
 }
 
 // pick takes the next runnable actor and how much mail it may see (0: all).
 func (w *World) pick() (c *actor.Cell, limit int) {
-	i := 0
 	if w.cfg.Order == Shuffle {
-		i = w.order.IntN(len(w.queue))
-		limit = w.order.IntN(4)
+		return w.queue.any(w.order), w.order.IntN(4)
 	}
-	c = w.queue[i]
-	copy(w.queue[i:], w.queue[i+1:])
-	w.queue = w.queue[:len(w.queue)-1]
-	return c, limit
+	return w.queue.first(), 0
+}
+
+// advance moves the clock.
+func (w *World) advance(to clock.Time) {
+	if to > w.now {
+		w.now, w.still = to, 0
+	}
 }
 
 // fire runs all events of this instant.
 func (w *World) fire() {
-	for e := w.events.peek(); e != nil && e.at <= w.now; e = w.events.peek() {
-		w.events.pop()
-		switch {
-		case e.f != nil:
-			e.f()
-		case e.cell != nil:
-			delete(w.armed, e.cell)
+	for e := w.events.peek(); e != nil && e.at <= w.now && w.moves(); e = w.events.peek() {
+		w.events.remove(e)
+		if e.cell != nil {
+			w.armed[e.cell.ID()-1] = nil
 			e.cell.Wake()
+			continue
 		}
+		e.f()
 	}
 }
 
@@ -220,12 +245,4 @@ func (w *World) Check() error {
 }
 
 // Alive returns the number of actors that have not ended.
-func (w *World) Alive() int {
-	n := 0
-	for _, c := range w.cells {
-		if c != nil {
-			n++
-		}
-	}
-	return n
-}
+func (w *World) Alive() int { return w.alive }
