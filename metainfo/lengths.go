@@ -34,38 +34,51 @@ const (
 // multiplies an index by a length, because in a v2 torrent (BEP 52) every file
 // begins a new piece and pieces are not contiguous.
 //
-// It is a small value, comparable and safe to copy. The zero Lengths has no
-// pieces. No method panics: sizes of pieces that do not exist are 0.
+// It is a small value, safe to copy. The zero Lengths has no pieces. No method
+// panics: sizes of pieces that do not exist are 0.
 type Lengths struct {
 	total    int64 // bytes of payload
 	pieceLen int64 // bytes of every piece but the last
 	last     int64 // bytes of the last piece, 1..pieceLen
 	pieces   int32
 	perPiece int32 // blocks of a full piece
+
+	aligned *alignment // where files begin pieces; nil if pieces are contiguous
 }
 
-// NewLengths divides total bytes into pieces of pieceLen bytes, which need not
-// be a multiple of BlockSize. The error is an *Error of code InvalidLength,
+// NewLengths divides total bytes into contiguous pieces of pieceLen bytes, which
+// need not be a multiple of BlockSize. The error is an *Error of code InvalidLength,
 // InvalidPieceLength or TooManyPieces.
 func NewLengths(total, pieceLen int64) (Lengths, error) {
 	if pieceLen < 1 || pieceLen > MaxPieceLen {
-		return Lengths{}, &Error{InvalidPieceLength, fmt.Sprintf("piece length %d is not in 1..%d", pieceLen, MaxPieceLen)}
+		return Lengths{}, badPieceLen(pieceLen)
 	}
 	if total < 1 {
 		return Lengths{}, &Error{InvalidLength, fmt.Sprintf("total size %d is not positive", total)}
 	}
 	n := (total-1)/pieceLen + 1
 	if n > MaxPieces {
-		return Lengths{}, &Error{TooManyPieces, fmt.Sprintf("%d pieces, the limit is %d", n, MaxPieces)}
+		return Lengths{}, tooManyPieces(n)
 	}
 	return Lengths{
 		total:    total,
 		pieceLen: pieceLen,
 		last:     total - (n-1)*pieceLen,
 		pieces:   int32(n),
-		perPiece: int32((pieceLen + BlockSize - 1) / BlockSize),
+		perPiece: blocksIn(pieceLen),
 	}, nil
 }
+
+func badPieceLen(n int64) error {
+	return &Error{InvalidPieceLength, fmt.Sprintf("piece length %d is not in 1..%d", n, MaxPieceLen)}
+}
+
+func tooManyPieces(n int64) error {
+	return &Error{TooManyPieces, fmt.Sprintf("%d, the limit is %d", n, MaxPieces)}
+}
+
+// blocksIn is how many blocks hold n bytes of one piece.
+func blocksIn(n int64) int32 { return int32((n + BlockSize - 1) / BlockSize) }
 
 // Total is the size of the whole payload in bytes.
 func (l Lengths) Total() int64 { return l.total }
@@ -87,6 +100,8 @@ func (l Lengths) PieceSize(p PieceIndex) int64 {
 		return 0
 	case int32(p) == l.pieces-1:
 		return l.last
+	case l.aligned != nil:
+		return l.alignedSize(p)
 	}
 	return l.pieceLen
 }
@@ -94,18 +109,18 @@ func (l Lengths) PieceSize(p PieceIndex) int64 {
 // PieceOffset is where piece p begins in the payload, in bytes. The piece after
 // the last begins at Total.
 func (l Lengths) PieceOffset(p PieceIndex) int64 {
+	if l.aligned != nil {
+		return l.alignedOffset(p)
+	}
 	return min(max(int64(p), 0)*l.pieceLen, l.total)
 }
 
 // Blocks is the number of blocks of piece p, 0 when there is no such piece.
 func (l Lengths) Blocks(p PieceIndex) int32 {
-	if !l.Valid(p) {
-		return 0
+	if l.aligned == nil && int32(p) < l.pieces-1 && p >= 0 {
+		return l.perPiece
 	}
-	if int32(p) == l.pieces-1 {
-		return int32((l.last + BlockSize - 1) / BlockSize)
-	}
-	return l.perPiece
+	return blocksIn(l.PieceSize(p))
 }
 
 // BlockLen is the size of block b of piece p in bytes: BlockSize, or less at
@@ -121,6 +136,9 @@ func (l Lengths) BlockLen(p PieceIndex, b BlockIndex) int32 {
 func (l Lengths) TotalBlocks() int64 {
 	if l.pieces == 0 {
 		return 0
+	}
+	if l.aligned != nil {
+		return l.aligned.blocks
 	}
 	return int64(l.pieces-1)*int64(l.perPiece) + int64(l.Blocks(PieceIndex(l.pieces-1)))
 }
@@ -153,6 +171,9 @@ func (l Lengths) ValidRequest(piece, begin, length uint32) bool {
 func (l Lengths) Locate(off int64) (PieceIndex, int64) {
 	if off < 0 || off >= l.total {
 		return -1, 0
+	}
+	if l.aligned != nil {
+		return l.alignedLocate(off)
 	}
 	return PieceIndex(off / l.pieceLen), off % l.pieceLen
 }
