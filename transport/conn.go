@@ -1,0 +1,319 @@
+//pump: conn_read.go loops around Read, conn_write.go around Write of one connection.
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/wire"
+)
+
+// conn is a Link over a net.Conn. At rest it is one parked goroutine, the reader,
+// and no buffer. The writer runs while there is something to write.
+//
+// What stands under mu is shared by the peer's turns and the two pumps; reader and
+// writer own the rest of their state.
+type conn struct {
+	nc   net.Conn
+	info Info
+	slab *block.Slab
+	done chan struct{} // closed with the link: ends every wait of the pumps
+
+	// credit is how many Pieces the remote may send us: one for each Request sent.
+	credit atomic.Int32
+
+	mu       sync.Mutex
+	granted  sync.Cond // the reader waits here while it may not read
+	in       actor.Inlet[Event]
+	bound    bool
+	pumps    int   // that run; the last to end says Closed
+	why      error // set once: the link is closed
+	standing bool  // an Unlimited grant
+	grant    int64 // bytes that may be read; below 0: read while a grant was taken back
+	queue    []*Batch
+	writing  bool
+
+	r     reader
+	pairs int // of (header, block) per write; the writer's
+}
+
+// maxCredit bounds the Pieces that a remote may send unhindered. Remotes without
+// the Fast Extension drop requests silently, so that the count drifts upwards. It
+// is a little more than any peer has outstanding.
+const maxCredit = 2048 + 512
+
+// NewConn makes a link of a connection: the way to write a transport. It owns c
+// from now on. The remote's first 68 bytes are a handshake, which comes with the
+// first batch, unless info.Incoming is set: then Greet has read it.
+//
+// Connections other than TCP wait in Read with a small buffer: after a standing
+// grant has been taken back, up to 512 bytes more may arrive. Their Close may wait,
+// their deadlines must work.
+func NewConn(c net.Conn, info Info, env Env) Link {
+	l := &conn{nc: c, info: info, slab: env.Slab, done: make(chan struct{}), pairs: maxPairs / 2}
+	l.granted.L = &l.mu
+	l.r.init(l)
+	return l
+}
+
+// Info implements Link.
+func (c *conn) Info() Info { return c.info }
+
+// Bind implements Link.
+func (c *conn) Bind(in actor.Inlet[Event]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bound {
+		panic("transport: link bound twice")
+	}
+	c.in, c.bound = in, true
+	c.pumps++
+	go c.read()
+	c.startWriterLocked()
+}
+
+// Send implements Link.
+func (c *conn) Send(b *Batch) {
+	asked := requests(b)
+	c.mu.Lock()
+	if c.why != nil {
+		c.mu.Unlock()
+		b.Release()
+		return
+	}
+	c.addCredit(asked)
+	c.queue = append(c.queue, b)
+	c.startWriterLocked()
+	c.mu.Unlock()
+}
+
+func requests(b *Batch) (n int32) {
+	for i := range b.Frames {
+		if b.Frames[i].ID == wire.Request {
+			n++
+		}
+	}
+	return n
+}
+
+// addCredit is only called under mu; the reader takes from it without.
+func (c *conn) addCredit(n int32) {
+	if n > 0 && c.credit.Add(n) > maxCredit {
+		c.credit.Store(maxCredit)
+	}
+}
+
+// takeCredit reports whether a Piece may come.
+func (c *conn) takeCredit() bool {
+	for {
+		n := c.credit.Load()
+		if n <= 0 {
+			return false
+		}
+		if c.credit.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+}
+
+// startWriterLocked starts the writer if there is work and none runs.
+func (c *conn) startWriterLocked() {
+	if c.bound && !c.writing && len(c.queue) > 0 {
+		c.writing = true
+		c.pumps++
+		go c.write()
+	}
+}
+
+// Allow implements Link.
+func (c *conn) Allow(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case n >= Unlimited:
+		c.standing = true
+	case n <= 0 && c.standing:
+		c.standing, c.grant = false, min(c.grant, 0)
+	case n > 0 && !c.standing:
+		c.grant = min(c.grant, math.MaxInt64-n) + n
+	}
+	c.granted.Signal()
+}
+
+// allowance is how much may be read now.
+func (c *conn) allowance() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.allowanceLocked()
+}
+
+func (c *conn) allowanceLocked() int64 {
+	switch {
+	case c.why != nil:
+		return 0
+	case c.standing:
+		return Unlimited
+	}
+	return c.grant
+}
+
+// awaitGrant waits until something may be read; it returns 0 when the link is closed.
+func (c *conn) awaitGrant() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.why == nil && c.allowanceLocked() <= 0 {
+		c.granted.Wait()
+	}
+	return c.allowanceLocked()
+}
+
+// spend takes n bytes from the grant and reports whether what is left of it is
+// standing.
+func (c *conn) spend(n int) (standing bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.standing {
+		c.grant -= int64(n)
+	}
+	return c.standing
+}
+
+// Close implements Link.
+func (c *conn) Close(reason error) {
+	if reason == nil {
+		reason = errors.New("no reason given")
+	}
+	c.shut(&LinkError{c.info.Remote, LocalFault, reason})
+}
+
+// shut closes the link once; the first reason counts. Nothing here waits.
+func (c *conn) shut(why error) {
+	c.mu.Lock()
+	if c.why != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.why = why
+	queue := c.queue
+	c.queue = nil
+	close(c.done)
+	c.granted.Signal()
+	c.mu.Unlock()
+	for _, b := range queue {
+		b.Release()
+	}
+	if _, ok := c.nc.(*net.TCPConn); ok {
+		c.nc.Close()
+	} else {
+		go c.nc.Close() // TLS says good-bye, others may wait as well
+	}
+}
+
+// closed reports whether the link is closed.
+func (c *conn) closed() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// pumpEnds tells the peer that the link is closed, if this was the last pump.
+func (c *conn) pumpEnds() {
+	c.mu.Lock()
+	c.pumps--
+	last := c.pumps == 0 && c.why != nil
+	why := c.why
+	c.mu.Unlock()
+	if last {
+		_ = c.in.Put(context.Background(), Closed{why}) // nobody there to be told is fine
+	}
+}
+
+// broken gives an error of the socket its fault.
+func (c *conn) broken(err error) error {
+	if err == io.EOF { // the remote closed in good order; no wrapping: the contract says io.EOF
+		return err
+	}
+	return &LinkError{c.info.Remote, NetworkFault, err}
+}
+
+// hostile gives an error of the protocol its fault.
+func (c *conn) hostile(err error) error { return &LinkError{c.info.Remote, RemoteFault, err} }
+
+// doneContext ends the pumps' waits at the actor's door when the link is closed.
+type doneContext <-chan struct{}
+
+func (doneContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (d doneContext) Done() <-chan struct{}     { return d }
+func (doneContext) Value(any) any               { return nil }
+
+func (d doneContext) Err() error {
+	select {
+	case <-d:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// Greet reads the handshake of a connection that came in, as [Listen] wants it: at
+// most until env.HandshakeTimeout, and not beyond its 68 bytes. It closes the
+// connection when it fails. For pumps: it waits.
+func Greet(c net.Conn, info Info, env Env) (Accepted, error) {
+	h, err := readHandshake(c, env.handshakeTimeout())
+	if err != nil {
+		c.Close()
+		return Accepted{}, fmt.Errorf("%v: %w", info.Remote, err)
+	}
+	info.Incoming = true
+	return Accepted{Link: NewConn(c, info, env), Handshake: h}, nil
+}
+
+// readHandshake looks at the bytes as they come: whoever speaks another protocol is
+// not waited for.
+func readHandshake(c net.Conn, limit time.Duration) (h wire.Handshake, err error) {
+	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return h, err
+	}
+	var buf [wire.HandshakeLen]byte
+	for n := 0; n < len(buf); {
+		k, err := c.Read(buf[n:])
+		if n += k; !wire.LooksLikeHandshake(buf[:n]) {
+			_, err := wire.ParseHandshake(buf[:n])
+			return h, err
+		}
+		if err != nil && n < len(buf) {
+			return h, fmt.Errorf("no handshake: %w", err)
+		}
+	}
+	if h, err = wire.ParseHandshake(buf[:]); err != nil {
+		return h, err
+	}
+	return h, c.SetReadDeadline(time.Time{})
+}
+
+func (e Env) handshakeTimeout() time.Duration {
+	if e.HandshakeTimeout <= 0 {
+		return 10 * time.Second
+	}
+	return e.HandshakeTimeout
+}
+
+func (e Env) maxHalfOpen() int {
+	if e.MaxHalfOpen <= 0 {
+		return 128
+	}
+	return e.MaxHalfOpen
+}

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/wire"
+)
+
+// Transport is one way to reach peers: the plug for tcp, utp, a pipe in a test,
+// or the simulator's network. Its methods never wait and may be called by any
+// goroutine. A session holds several; each has a name.
+type Transport interface {
+	Name() string
+	// Dial begins a connection; Dial.Reply gets exactly one Dialed, also after Close.
+	Dial(Dial)
+	// Listen begins to accept. Connections whose first 68 bytes are a handshake
+	// arrive at to; others are closed after Env.HandshakeTimeout at the latest.
+	// Reply gets exactly one Listening.
+	Listen(addr netip.AddrPort, to actor.Inlet[Accepted], reply actor.Ref[Listening])
+	// Close ends listening and dialing. Links live on until they are closed.
+	Close()
+}
+
+// Env is what a transport gets from the session that makes it.
+type Env struct {
+	Slab             *block.Slab   // for incoming payload
+	HandshakeTimeout time.Duration // for incoming handshakes; 0: 10 s
+	MaxHalfOpen      int           // incoming connections without a handshake; 0: 128
+}
+
+// Origin says who named an address: the dial policy depends on it.
+type Origin uint8
+
+// Origins of addresses.
+const (
+	FromUser     Origin = iota // typed by the person at the machine
+	FromTorrent                // written in a torrent file or magnet
+	FromTracker                // a public tracker's answer
+	FromLocal                  // a private or loopback tracker's or peer's answer, LSD
+	FromPeer                   // PEX and DHT
+	FromIncoming               // the address of a connection that came in
+)
+
+// Dial asks for a connection.
+type Dial struct {
+	Addr     netip.AddrPort
+	Origin   Origin
+	InfoHash metainfo.Hash // what it is for: encrypted transports need it
+	Timeout  time.Duration // 0: 10 s
+	Reply    actor.Ref[Dialed]
+}
+
+// Dialed answers Dial: a link that is not yet bound, or an error.
+type Dialed struct {
+	Addr netip.AddrPort
+	Link Link
+	Err  error
+}
+
+// Drop closes a link that nobody is left to take.
+func (d Dialed) Drop() {
+	if d.Link != nil {
+		d.Link.Close(actor.ErrStopped)
+	}
+}
+
+// Accepted is a connection that came in and has said whom it wants.
+type Accepted struct {
+	Link      Link
+	Handshake wire.Handshake
+}
+
+// Drop closes a link that nobody is left to take.
+func (a Accepted) Drop() { a.Link.Close(actor.ErrStopped) }
+
+// Listening answers Listen.
+type Listening struct {
+	Addr netip.AddrPort // with the port that was chosen
+	Err  error
+}
