@@ -132,6 +132,12 @@ func (c *Cell) Step(limit int) (again bool) {
 	return false
 }
 
+func (c *Cell) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == dead
+}
+
 // rearm asks the world to wake the cell at next, unless it will be woken by then.
 func (c *Cell) rearm(next Time) {
 	if next < Time(c.armed.Load()) {

@@ -96,11 +96,7 @@ func (w *node) unwatch() {
 	}
 }
 
-func (w *node) over() bool {
-	w.cell.mu.Lock()
-	defer w.cell.mu.Unlock()
-	return w.cell.state == dead
-}
+func (w *node) over() bool { return w.cell.ended() }
 
 // remember keeps a watch that the cell has set, so that it ends with the cell. The
 // watches of those who have ended are forgotten when space runs out.

@@ -139,53 +139,42 @@ func (l *Live) Overflow(c *Cell, n, limit int) {
 
 // work runs actors until the world is closed and empty.
 func (l *Live) work() {
+	ended := false
+	defer func() {
+		if ended {
+			return
+		}
+		v := recover() // an actor's panic does not come as far as this
+		if v == nil {
+			v = "actor: a handler called runtime.Goexit, as FailNow of a test does"
+		}
+		panic(v)
+	}()
+	for c := l.next(nil); c != nil; {
+		if c.Step(liveBatch) {
+			c = l.next(c)
+		} else {
+			c = l.next(nil)
+		}
+	}
+	ended = true
+}
+
+// next waits for a runnable actor; nil is the end. A cell that wants another turn
+// goes behind the others: one busy actor starves nobody.
+func (l *Live) next(again *Cell) *Cell {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for {
-		c := l.queue.pop()
-		if c == nil {
-			if l.closed && l.alive == 0 {
-				return
-			}
-			l.spare++
-			l.cond.Wait()
-			l.spare--
-			continue
-		}
-		l.mu.Unlock()
-		again := c.Step(liveBatch)
-		l.mu.Lock()
-		if again {
-			l.queue.push(c) // behind the others: one busy actor starves nobody
-		}
+	if again != nil {
+		l.queue.push(again)
 	}
-}
-
-// runQueue is a FIFO ring that grows by doubling.
-type runQueue struct {
-	ring    []*Cell
-	head, n int
-}
-
-func (q *runQueue) push(c *Cell) {
-	if q.n == len(q.ring) {
-		grown := make([]*Cell, max(64, 2*len(q.ring)))
-		for i := range q.n {
-			grown[i] = q.ring[(q.head+i)%len(q.ring)]
+	for l.queue.n == 0 {
+		if l.closed && l.alive == 0 {
+			return nil
 		}
-		q.ring, q.head = grown, 0
+		l.spare++
+		l.cond.Wait()
+		l.spare--
 	}
-	q.ring[(q.head+q.n)%len(q.ring)] = c
-	q.n++
-}
-
-func (q *runQueue) pop() *Cell {
-	if q.n == 0 {
-		return nil
-	}
-	c := q.ring[q.head]
-	q.ring[q.head] = nil
-	q.head = (q.head + 1) % len(q.ring)
-	q.n--
-	return c
+	return l.queue.pop()
 }

@@ -95,7 +95,7 @@ func (b *mailbox[M]) emptied() {
 // used forgets what has been handed out.
 func (t *batch[M]) used() {
 	clear(t.signals)
-	t.signals = t.signals[:0]
+	t.signals, t.seen = t.signals[:0], 0
 	if t.next == len(t.mail) {
 		clear(t.mail)
 		t.mail, t.next = t.mail[:0], 0

@@ -88,6 +88,14 @@ func (in Inlet[M]) TryPut(m M) bool {
 // IsZero reports whether in leads nowhere.
 func (in Inlet[M]) IsZero() bool { return in.to == nil }
 
+// Ended reports whether the actor behind in has ended, or never was.
+func (in Inlet[M]) Ended() bool {
+	if in.to == nil || in.to.cell() == nil {
+		return true
+	}
+	return in.to.cell().ended()
+}
+
 // Adapt makes an address for A out of one for B, so that a service can answer in
 // its own words. Make it once per edge, not per message.
 func Adapt[A, B any](r Ref[B], f func(A) B) Ref[A] { return Ref[A]{&adapted[A, B]{r, f}} }

@@ -18,13 +18,15 @@ func (h Child[M]) Stop(why error) {
 func (h Child[M]) IsZero() bool { return h.c == nil }
 
 // Spawn makes an actor whose parent is the caller. When it ends, for whatever
-// reason, down's message reaches the parent, once; its place needs no window. It
-// ends with its parent.
+// reason, down's message reaches the parent, once; its place needs no window. With
+// a nil down nothing does. The child ends with its parent, before it.
 func Spawn[P, M any](c *Ctx[P], s Spec, a Actor[M], down func(Exit) P) Child[M] {
 	parent := c.p
 	p := newProc(parent.world, s, a)
 	p.up = &parent.Cell
-	p.kid.f = func(e Exit) { parent.exited(down(e)) }
+	if down != nil {
+		p.kid.f = func(e Exit) { parent.exited(down(e)) }
+	}
 	if !parent.adopt(&p.Cell) {
 		panic("actor: Spawn by an actor that is ending")
 	}

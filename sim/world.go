@@ -168,10 +168,12 @@ func (w *World) RunUntil(until clock.Time, done func() bool) (quiet bool) {
 			return false
 		}
 		e := w.events.peek()
-		if e == nil {
+		switch {
+		case w.queue.n > 0: // done has told somebody something
+			continue
+		case e == nil:
 			return true
-		}
-		if e.at > until {
+		case e.at > until:
 			w.advance(until)
 			return false
 		}
