@@ -1,0 +1,122 @@
+"""Drives one libtorrent session with one torrent, for the Go package clients.
+
+Started with one argument, a JSON object:
+  addr, port   where to listen, and from where to connect
+  torrent      path of the torrent file
+  save         folder of the payload
+  seed         the payload is there
+  settings     more settings of the session (name -> value)
+
+Then one JSON command a line on stdin, one JSON answer a line on stdout:
+  {"cmd": "ready"}              answers when files are checked and the port is open
+  {"cmd": "dial", "ip":, "port":}
+  {"cmd": "status"}
+  {"cmd": "done"}               answers when everything is there
+Between commands it sleeps, so that it costs the measured process nothing.
+"""
+import json
+import sys
+import time
+
+import libtorrent as lt
+
+cfg = json.loads(sys.argv[1])
+settings = {
+    "listen_interfaces": "%s:%d" % (cfg["addr"], cfg["port"]),
+    "outgoing_interfaces": cfg["addr"],
+    "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification,
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_incoming_utp": False,
+    "enable_outgoing_utp": False,
+    # 2 is pe_disabled
+    "in_enc_policy": 2,
+    "out_enc_policy": 2,
+    "allow_multiple_connections_per_ip": True,
+    # nothing here should wait for a slot or a timer
+    "unchoke_slots_limit": -1,
+    "connections_limit": 1000,
+    "aio_threads": 2,
+    "hashing_threads": 1,
+    "send_buffer_watermark": 3 << 20,
+    "send_buffer_low_watermark": 1 << 20,
+    "send_buffer_watermark_factor": 150,
+    "max_out_request_queue": 2000,
+    "max_allowed_in_request_queue": 4000,
+    "request_queue_time": 3,
+    "max_queued_disk_bytes": 64 << 20,
+}
+settings.update(cfg.get("settings") or {})
+ses = lt.session(settings)
+
+atp = lt.add_torrent_params()
+atp.ti = lt.torrent_info(cfg["torrent"])
+atp.save_path = cfg["save"]
+atp.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+handle = ses.add_torrent(atp)
+
+checking = (
+    lt.torrent_status.checking_files,
+    lt.torrent_status.checking_resume_data,
+    lt.torrent_status.queued_for_checking,
+)
+seen = {"bans": 0, "failed": 0, "error": "", "listens": False}
+
+
+def drain():
+    """Takes note of what happened since the last call."""
+    for a in ses.pop_alerts():
+        name = type(a).__name__
+        if name == "peer_ban_alert":
+            seen["bans"] += 1
+        elif name == "hash_failed_alert":
+            seen["failed"] += 1
+        elif name == "listen_succeeded_alert":
+            seen["listens"] = True
+        elif name in ("listen_failed_alert", "torrent_error_alert", "file_error_alert"):
+            seen["error"] = a.message()
+
+
+def wait_for(condition):
+    while not condition():
+        if seen["error"]:
+            break
+        ses.wait_for_alert(20)
+        drain()
+
+
+def ready():
+    return seen["listens"] and handle.status().state not in checking
+
+
+def done():
+    return handle.status().is_seeding
+
+
+def answer():
+    drain()
+    s = handle.status()
+    return {
+        "done": s.is_seeding,
+        "have": s.total_done,
+        "down": s.total_payload_download,
+        "up": s.total_payload_upload,
+        "bans": seen["bans"],
+        "failed": seen["failed"],
+        "error": seen["error"],
+        "peers": s.num_peers,
+        "at": time.monotonic(),
+    }
+
+
+for line in sys.stdin:
+    req = json.loads(line)
+    if req["cmd"] == "ready":
+        wait_for(ready)
+    elif req["cmd"] == "done":
+        wait_for(done)
+    elif req["cmd"] == "dial":
+        handle.connect_peer((req["ip"], req["port"]))
+    print(json.dumps(answer()), flush=True)

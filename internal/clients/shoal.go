@@ -1,0 +1,227 @@
+package clients
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+)
+
+// Shoal is our own binary, driven by its command line and its JSON events alone.
+// Peers are given at the start, in Job.Peers. Job.Options are more arguments.
+type Shoal struct {
+	Bin  string
+	Exit bool // end when everything is there, as a plain download does, instead of seeding
+}
+
+// Name implements Client.
+func (Shoal) Name() string { return "shoal" }
+
+// Start implements Client.
+func (c Shoal) Start(ctx context.Context, j Job) (Run, error) { return c.Run(ctx, j) }
+
+// Run is Start with the type that knows about events.
+func (c Shoal) Run(ctx context.Context, j Job) (*ShoalRun, error) {
+	args := []string{c.Bin}
+	if j.Seed {
+		args = append(args, "seed", "--data", j.Data)
+	} else {
+		args = append(args, "download", "--output", j.Data)
+		if !c.Exit {
+			args = append(args, "--seed")
+		}
+	}
+	args = append(args, "--json", "--bind", j.Addr.Addr().String(), "--port", strconv.Itoa(int(j.Addr.Port())),
+		"--state-dir", filepath.Join(j.Dir, "state"), "--no-dht", "--no-pex", "--no-lsd", "--no-nat")
+	for _, p := range j.Peers {
+		args = append(args, "--peer", p.String())
+	}
+	args = append(append(args, j.Options...), j.Torrent)
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, args: args, stdout: in})
+	in.Close()
+	if err != nil {
+		out.Close()
+		return nil, err
+	}
+	r := &ShoalRun{p: p, job: j, read: make(chan struct{})}
+	go r.readEvents(out)
+	return r, nil
+}
+
+// Event is one line of --json output.
+type Event struct {
+	V             int     `json:"v"`
+	Event         string  `json:"event"`
+	T             float64 `json:"t"`
+	InfoHash      string  `json:"infohash"`
+	Addr          string  `json:"addr"`
+	Peer          string  `json:"peer"`
+	Piece         int64   `json:"piece"`
+	BytesDone     int64   `json:"bytes_done"`
+	BytesTotal    int64   `json:"bytes_total"`
+	BytesDown     int64   `json:"bytes_down"`
+	BytesUp       int64   `json:"bytes_up"`
+	BytesWasted   int64   `json:"bytes_wasted"`
+	BytesRehashed int64   `json:"bytes_rehashed"`
+	Peers         int     `json:"peers"`
+	ExitCode      int     `json:"exit_code"`
+	Raw           string  `json:"-"`
+}
+
+// ShoalRun is a shoal at work.
+type ShoalRun struct {
+	p    *Proc
+	job  Job
+	read chan struct{} // closed when stdout has ended
+
+	mu     sync.Mutex
+	events []Event
+}
+
+func (r *ShoalRun) readEvents(out io.ReadCloser) {
+	defer close(r.read)
+	defer out.Close()
+	log, err := os.Create(filepath.Join(r.job.Dir, "events.ndjson"))
+	if err != nil {
+		return
+	}
+	defer log.Close()
+	in := bufio.NewScanner(io.TeeReader(out, log))
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		e := Event{Raw: in.Text()}
+		if err := json.Unmarshal(in.Bytes(), &e); err != nil {
+			e = Event{Event: "not JSON", Raw: in.Text()}
+		}
+		r.mu.Lock()
+		r.events = append(r.events, e)
+		r.mu.Unlock()
+	}
+}
+
+// Events returns the events of one kind so far, or all of them for "".
+func (r *ShoalRun) Events(kind string) []Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Event
+	for _, e := range r.events {
+		if kind == "" || e.Event == kind {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Last returns the last event of a kind; its zero value if there was none.
+func (r *ShoalRun) Last(kind string) Event {
+	if e := r.Events(kind); len(e) > 0 {
+		return e[len(e)-1]
+	}
+	return Event{}
+}
+
+// Wait waits for the end of the program and of its output.
+func (r *ShoalRun) Wait(ctx context.Context) (int, error) {
+	code, err := r.p.Wait(ctx)
+	if err != nil {
+		return code, fmt.Errorf("%w\nlast progress: %s\n%s", err, r.Last("progress").Raw, r.p.Tail())
+	}
+	<-r.read
+	return code, nil
+}
+
+// Ready implements Run: a leecher is ready when it listens, a seed when it also has
+// everything.
+func (r *ShoalRun) Ready(ctx context.Context) error {
+	return Poll(ctx, r.p, "listening", func() (bool, error) {
+		if len(r.Events("listening")) == 0 {
+			return false, nil
+		}
+		s, err := r.Status(ctx)
+		return !r.job.Seed || s.Done, err
+	})
+}
+
+// Dial implements Run.
+func (r *ShoalRun) Dial(context.Context, netip.AddrPort) error { return ErrCannotDial }
+
+// Status implements Run from the events so far.
+func (r *ShoalRun) Status(context.Context) (Status, error) {
+	p := r.Last("progress")
+	done := len(r.Events("complete")) > 0 || p.BytesTotal > 0 && p.BytesDone == p.BytesTotal && r.job.Seed
+	s := Status{Done: done, Have: p.BytesDone, Down: p.BytesDown, Up: p.BytesUp,
+		Bans: len(r.Events("peer_banned")), Failed: len(r.Events("piece_failed"))}
+	if sum := r.Events("summary"); len(sum) > 0 {
+		s.Up, s.Down = sum[0].BytesUp, sum[0].BytesDown
+	}
+	return s, nil
+}
+
+// Proc implements Run.
+func (r *ShoalRun) Proc() *Proc { return r.p }
+
+// Stop implements Run.
+func (r *ShoalRun) Stop() { r.p.Kill() }
+
+// Finish asks shoal to end as ^C does and returns its summary.
+func (r *ShoalRun) Finish(ctx context.Context) (Event, error) {
+	if err := r.p.Interrupt(); err != nil {
+		return Event{}, err
+	}
+	if _, err := r.Wait(ctx); err != nil {
+		return Event{}, err
+	}
+	sum := r.Last("summary")
+	if sum.Event == "" {
+		return sum, fmt.Errorf("shoal ended without a summary\n%s", r.p.Tail())
+	}
+	return sum, nil
+}
+
+// Command runs one of shoal's offline commands to its end.
+func (c Shoal) Command(ctx context.Context, dir string, args ...string) (code int, stdout string, err error) {
+	var buf bytes.Buffer
+	p, err := start(ctx, command{name: "shoal-" + args[0], dir: dir, args: append([]string{c.Bin}, args...), stdout: &buf})
+	if err != nil {
+		return 0, "", err
+	}
+	code, err = p.Wait(ctx)
+	return code, buf.String(), err
+}
+
+// BuildShoal builds the command below the repository's root to the file bin.
+func BuildShoal(ctx context.Context, root, bin string) error {
+	p, err := start(ctx, command{name: "build", dir: filepath.Dir(bin), env: []string{"HOME=" + os.Getenv("HOME"), "CGO_ENABLED=0"},
+		args: []string{"go", "build", "-C", root, "-o", bin, "./cmd/shoal"}})
+	if err != nil {
+		return err
+	}
+	if code, err := p.Wait(ctx); err != nil || code != 0 {
+		return fmt.Errorf("go build ./cmd/shoal: exit %d: %w\n%s", code, err, p.Tail())
+	}
+	return nil
+}
+
+// Tracker starts shoal's tracker at addr, HTTP and UDP.
+func (c Shoal) Tracker(ctx context.Context, dir string, addr netip.AddrPort) (*Proc, error) {
+	p, err := start(ctx, command{name: "shoal-tracker", dir: dir, args: []string{c.Bin, "tracker", "--listen", addr.String()}})
+	if err != nil {
+		return nil, err
+	}
+	if err := Poll(ctx, p, "port", func() (bool, error) { return listening(addr), nil }); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
+}
