@@ -3,7 +3,6 @@ package actor_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -163,35 +162,4 @@ func BenchmarkIdle(b *testing.B) {
 	bytes, goroutines := idleCost(b.N)
 	b.ReportMetric(bytes, "B/actor")
 	b.ReportMetric(float64(goroutines), "goroutines")
-}
-
-// idleCost returns the heap per idle actor and the goroutines that they have added.
-func idleCost(n int) (bytes float64, goroutines int) {
-	w := actor.NewLive(actor.LiveConfig{Workers: 2})
-	before, g := heap(), runtime.NumGoroutine()
-	children := make([]actor.Child[hop], n)
-	done := make(chan struct{})
-	for i := range children {
-		children[i] = actor.Root(w, actor.Spec{Name: "idle"}, &player{}, nil)
-		balls := make([]ball, 1)
-		balls[0] = ball{left: 1, done: done}
-		children[i].Ref.Tell(hop{&balls[0]})
-		<-done
-		done = make(chan struct{})
-	}
-	after := heap()
-	goroutines = runtime.NumGoroutine() - g
-	for _, c := range children {
-		c.Stop(nil)
-	}
-	w.Close()
-	return float64(after-before) / float64(n), goroutines
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
