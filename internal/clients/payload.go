@@ -70,9 +70,34 @@ func (p Payload) Write(dir string, seed uint64) error {
 	return p.writeFrom(dir, rand.NewChaCha8(key))
 }
 
-// WriteWrong makes files of the right sizes below dir whose bytes are all wrong:
-// space already allocated, for measurements.
-func (p Payload) WriteWrong(dir string) error { return p.writeFrom(dir, same(0x55)) }
+// Spoil makes every piece below dir wrong without allocating anything anew: room for
+// measurements, in which fresh pages would cost more than what is measured. Files that
+// are not there are made, of the right sizes.
+func (p Payload) Spoil(dir string, pieceLen int64) error {
+	for _, f := range p.paths() {
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if _, err := os.Stat(path); err != nil {
+			if err := p.writeFrom(dir, same(0x55)); err != nil {
+				return err
+			}
+		}
+		out, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		// Half a piece apart, so that none is missed where files meet.
+		for off := int64(0); off < f.Size && err == nil; off += pieceLen / 2 {
+			_, err = out.WriteAt([]byte(spoiled)[:min(int64(len(spoiled)), f.Size-off)], off)
+		}
+		out.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const spoiled = "this is not what the piece should hold"
 
 // same is an endless stream of one byte.
 type same byte

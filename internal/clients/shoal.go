@@ -2,7 +2,6 @@ package clients
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,7 +53,7 @@ func (c Shoal) Run(ctx context.Context, j Job) (*ShoalRun, error) {
 		out.Close()
 		return nil, err
 	}
-	r := &ShoalRun{p: p, job: j, read: make(chan struct{})}
+	r := &ShoalRun{p: p, job: j, read: make(chan struct{}), news: make(chan struct{}, 1)}
 	go r.readEvents(out)
 	return r, nil
 }
@@ -84,6 +83,7 @@ type ShoalRun struct {
 	p    *Proc
 	job  Job
 	read chan struct{} // closed when stdout has ended
+	news chan struct{} // holds one token after an event
 
 	mu     sync.Mutex
 	events []Event
@@ -107,6 +107,10 @@ func (r *ShoalRun) readEvents(out io.ReadCloser) {
 		r.mu.Lock()
 		r.events = append(r.events, e)
 		r.mu.Unlock()
+		select {
+		case r.news <- struct{}{}:
+		default: // whoever waits looks at all events anyway
+		}
 	}
 }
 
@@ -168,6 +172,24 @@ func (r *ShoalRun) Status(context.Context) (Status, error) {
 	return s, nil
 }
 
+// Complete waits until shoal says that all pieces are verified, without asking it
+// anything. What is verified need not be durable yet.
+func (r *ShoalRun) Complete(ctx context.Context) error {
+	for {
+		p := r.Last("progress")
+		if len(r.Events("complete")) > 0 || p.BytesTotal > 0 && p.BytesDone == p.BytesTotal {
+			return nil
+		}
+		select {
+		case <-r.news:
+		case <-r.read:
+			return fmt.Errorf("shoal's events ended before completion\n%s", r.p.Tail())
+		case <-ctx.Done():
+			return fmt.Errorf("shoal is not complete: %w\nlast progress: %s\n%s", ctx.Err(), p.Raw, r.p.Tail())
+		}
+	}
+}
+
 // Proc implements Run.
 func (r *ShoalRun) Proc() *Proc { return r.p }
 
@@ -189,15 +211,18 @@ func (r *ShoalRun) Finish(ctx context.Context) (Event, error) {
 	return sum, nil
 }
 
-// Command runs one of shoal's offline commands to its end.
-func (c Shoal) Command(ctx context.Context, dir string, args ...string) (code int, stdout string, err error) {
-	var buf bytes.Buffer
-	p, err := start(ctx, command{name: "shoal-" + args[0], dir: dir, args: append([]string{c.Bin}, args...), stdout: &buf})
+// Offline runs one of shoal's commands that need no network to its end. An exit code
+// other than 0 is an error.
+func (c Shoal) Offline(ctx context.Context, dir string, args ...string) (*Proc, error) {
+	p, err := start(ctx, command{name: "shoal-" + args[0], dir: dir, args: append([]string{c.Bin}, args...)})
 	if err != nil {
-		return 0, "", err
+		return nil, err
 	}
-	code, err = p.Wait(ctx)
-	return code, buf.String(), err
+	code, err := p.Wait(ctx)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("shoal %s: exit %d\n%s", args[0], code, p.Tail())
+	}
+	return p, err
 }
 
 // BuildShoal builds the command below the repository's root to the file bin.
