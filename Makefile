@@ -38,7 +38,7 @@ bench:
 
 # Real clients in a private network. Needs root and the Debian packages that .ci/run lists.
 interop:
-	cd interop && SHOAL_INTEROP=1 $(GO) test -count=1 -timeout 20m ./...
+	cd interop && SHOAL_INTEROP=1 $(GO) test -count=1 -parallel 3 -timeout 15m ./...
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o shoal ./cmd/shoal

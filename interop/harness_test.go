@@ -21,6 +21,7 @@ func TestHarness(t *testing.T) {
 	lt := clients.Libtorrent{}
 	for _, c := range foreign {
 		t.Run(c.Name()+" seeds", func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, time.Minute)
 			f := mustFixture(t, small)
 			s.transfer(f, s.torrent(f, 64<<10), c, lt)
@@ -29,6 +30,7 @@ func TestHarness(t *testing.T) {
 			continue
 		}
 		t.Run(c.Name()+" fetches", func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, time.Minute)
 			f := mustFixture(t, small)
 			s.transfer(f, s.torrent(f, 64<<10), lt, c)

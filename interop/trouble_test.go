@@ -162,9 +162,9 @@ func (s *stage) judge(r *clients.ShoalRun, liar *clients.Seeder) {
 		switch {
 		case e.Event == "piece_failed" && !banned:
 			failed++
-		case e.Event == "peer_banned" && e.Peer == liar.Addr.String():
+		case e.Event == "banned" && e.Peer == liar.Addr.String():
 			banned = true
-		case e.Event == "peer_banned":
+		case e.Event == "banned":
 			s.Errorf("an honest peer was banned: %s", e.Raw)
 		}
 	}

@@ -14,7 +14,7 @@
 // around the blocking call that the comment names, with no decisions in it. Such
 // files are exempt from the rules for handlers. Single lines are exempted by
 //
-//	//order: irrelevant      above or beside a range over a map, with a reason
+//	//order: irrelevant      above or beside a range over a map; a reason helps
 //	//atomic: why            above or beside the import of sync/atomic
 //	//float: why             above or beside a comparison of floats
 //

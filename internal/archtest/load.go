@@ -173,12 +173,13 @@ func lineComments(fset *token.FileSet, f *ast.File) map[int]string {
 }
 
 // marked reports whether the comment beside or directly above pos begins with the
-// mark and goes on to say something.
+// mark. A mark that ends in a colon wants a reason behind it.
 func (t *Tree) marked(f *File, pos token.Pos, mark string) bool {
 	line := t.fset.Position(pos).Line
 	for _, l := range []int{line, line - 1} {
 		text := strings.TrimSpace(strings.TrimPrefix(f.marks[l], "//"))
-		if rest, ok := strings.CutPrefix(text, mark); ok && strings.TrimSpace(rest) != "" {
+		rest, ok := strings.CutPrefix(text, mark)
+		if ok && (!strings.HasSuffix(mark, ":") || strings.TrimSpace(rest) != "") {
 			return true
 		}
 	}

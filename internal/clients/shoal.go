@@ -165,7 +165,7 @@ func (r *ShoalRun) Status(context.Context) (Status, error) {
 	p := r.Last("progress")
 	done := len(r.Events("complete")) > 0 || p.BytesTotal > 0 && p.BytesDone == p.BytesTotal && r.job.Seed
 	s := Status{Done: done, Have: p.BytesDone, Down: p.BytesDown, Up: p.BytesUp,
-		Bans: len(r.Events("peer_banned")), Failed: len(r.Events("piece_failed"))}
+		Bans: len(r.Events("banned")), Failed: len(r.Events("piece_failed"))}
 	if sum := r.Events("summary"); len(sum) > 0 {
 		s.Up, s.Down = sum[0].BytesUp, sum[0].BytesDown
 	}
@@ -232,10 +232,11 @@ func BuildShoal(ctx context.Context, root, bin string) error {
 	if err != nil {
 		return err
 	}
-	if code, err := p.Wait(ctx); err != nil || code != 0 {
-		return fmt.Errorf("go build ./cmd/shoal: exit %d: %w\n%s", code, err, p.Tail())
+	code, err := p.Wait(ctx)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("go build ./cmd/shoal: exit %d\n%s", code, p.Tail())
 	}
-	return nil
+	return err
 }
 
 // Tracker starts shoal's tracker at addr, HTTP and UDP.
