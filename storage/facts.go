@@ -1,0 +1,378 @@
+package storage
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/metainfo"
+)
+
+// facts are what a state file says about one torrent. The actor keeps its own up
+// to date and writes a snapshot of them when the file has grown.
+type facts struct {
+	dir    string // where the payload is
+	from   string // where it was before it was moved to dir
+	moving string // a move to this folder has begun and not ended
+	// leftover: what the move left in from has not been removed yet.
+	leftover bool
+
+	boot    string   // under which written and partials were written
+	durable bits.Set // pieces that have been synced
+	written bits.Set // pieces that have not
+	stale   bits.Set // pieces written under an earlier boot and never synced
+
+	partials []Partial
+	placed   bits.Set // files that lie under a name, not in the part store
+	renamed  []renaming
+	saved    []byte
+
+	// clean: nothing came after the torrent was closed, when files had these stats.
+	clean bool
+	stats []fileStat
+}
+
+// renaming is a file's path given by the user, relative to the folder.
+type renaming struct {
+	file int32
+	path string
+}
+
+// fileStat is what a file looked like.
+type fileStat struct {
+	file        int32
+	size, mtime int64
+}
+
+func newFacts(pieces, files int32, dir string) *facts {
+	return &facts{
+		dir:     dir,
+		durable: bits.New(pieces),
+		written: bits.New(pieces),
+		stale:   bits.New(pieces),
+		placed:  bits.New(files),
+	}
+}
+
+// have returns the pieces that are known to be good and written.
+func (f *facts) have() bits.Set {
+	s := f.durable.Clone()
+	s.Or(&f.written)
+	return s
+}
+
+// setBoot says under which boot id what follows was written: what was written
+// under another one and never synced is stale now.
+func (f *facts) setBoot(boot string) {
+	if f.boot == boot {
+		return
+	}
+	f.stale.Or(&f.written)
+	f.written.Reset()
+	f.partials = f.partials[:0]
+	f.boot = boot
+}
+
+// addWritten notes a verified piece that has been written under the boot id.
+func (f *facts) addWritten(p int32) {
+	f.written.Set(p)
+	f.stale.Clear(p)
+	f.dropPartial(metainfo.PieceIndex(p))
+}
+
+// addDurable notes a piece that has been synced.
+func (f *facts) addDurable(p int32) {
+	f.durable.Set(p)
+	f.written.Clear(p)
+	f.stale.Clear(p)
+	f.dropPartial(metainfo.PieceIndex(p))
+}
+
+// lose ends the trust in a piece.
+func (f *facts) lose(p int32) {
+	f.durable.Clear(p)
+	f.written.Clear(p)
+	f.stale.Clear(p)
+	f.dropPartial(metainfo.PieceIndex(p))
+}
+
+func (f *facts) dropPartial(p metainfo.PieceIndex) {
+	if i := f.partialAt(p); i >= 0 {
+		f.partials = slices.Delete(f.partials, i, i+1)
+	}
+}
+
+func (f *facts) partialAt(p metainfo.PieceIndex) int {
+	return slices.IndexFunc(f.partials, func(x Partial) bool { return x.Piece == p })
+}
+
+func (f *facts) setPartial(p metainfo.PieceIndex, blocks bits.Set) {
+	f.dropPartial(p)
+	f.partials = append(f.partials, Partial{Piece: p, Blocks: &blocks})
+}
+
+func (f *facts) rename(file int32, path string) {
+	f.renamed = slices.DeleteFunc(f.renamed, func(r renaming) bool { return r.file == file })
+	f.renamed = append(f.renamed, renaming{file, path})
+}
+
+// ---- records
+
+func appendPieces(dst []byte, kind recordKind, boot string, pieces []int32) []byte {
+	return appendRecord(dst, kind, func(e *encoder) {
+		if kind == recWritten {
+			e.text(boot)
+		}
+		for _, p := range pieces {
+			e.uint(uint64(p))
+		}
+	})
+}
+
+func appendPartial(dst []byte, boot string, p metainfo.PieceIndex, blocks *bits.Set) []byte {
+	return appendRecord(dst, recPartial, func(e *encoder) {
+		e.text(boot)
+		e.uint(uint64(p))
+		e.set(blocks)
+	})
+}
+
+func appendText(dst []byte, kind recordKind, s string) []byte {
+	return appendRecord(dst, kind, func(e *encoder) { e.text(s) })
+}
+
+func appendSaved(dst, value []byte) []byte {
+	return appendRecord(dst, recSaved, func(e *encoder) { e.bytes(value) })
+}
+
+func appendPlaced(dst []byte, files []int32) []byte {
+	return appendRecord(dst, recPlaced, func(e *encoder) {
+		for _, f := range files {
+			e.uint(uint64(f))
+		}
+	})
+}
+
+func appendRenamed(dst []byte, file int32, path string) []byte {
+	return appendRecord(dst, recRenamed, func(e *encoder) { e.uint(uint64(file)); e.text(path) })
+}
+
+func appendClosed(dst []byte, stats []fileStat) []byte {
+	return appendRecord(dst, recClosed, func(e *encoder) { putStats(e, stats) })
+}
+
+func putStats(e *encoder, stats []fileStat) {
+	e.uint(uint64(len(stats)))
+	for _, s := range stats {
+		e.uint(uint64(s.file))
+		e.int(s.size)
+		e.int(s.mtime)
+	}
+}
+
+// appendSnapshot appends everything that f says.
+func (f *facts) appendSnapshot(dst []byte, l *metainfo.Lengths) []byte {
+	return appendRecord(dst, recSnapshot, func(e *encoder) {
+		e.uint(uint64(l.PieceLen()))
+		e.uint(uint64(l.Total()))
+		e.text(f.dir)
+		e.text(f.from)
+		e.text(f.moving)
+		e.uint(flag(f.leftover) | flag(f.clean)<<1)
+		e.text(f.boot)
+		e.set(&f.durable)
+		e.set(&f.written)
+		e.set(&f.stale)
+		e.set(&f.placed)
+		e.uint(uint64(len(f.partials)))
+		for _, p := range f.partials {
+			e.uint(uint64(p.Piece))
+			e.set(p.Blocks)
+		}
+		e.uint(uint64(len(f.renamed)))
+		for _, r := range f.renamed {
+			e.uint(uint64(r.file))
+			e.text(r.path)
+		}
+		e.bytes(f.saved)
+		putStats(e, f.stats)
+	})
+}
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ---- reading
+
+// factsReader reads the state file of one torrent.
+type factsReader struct {
+	*metainfo.Lengths
+	files int32
+	facts *facts // nil before the first snapshot
+	bad   int    // sound records that make no sense
+}
+
+// stateHealth says how much of a state file could be read.
+type stateHealth uint8
+
+const (
+	stateNone    stateHealth = iota // there is none
+	stateSound                      // all of it
+	stateTorn                       // all but what the last append left
+	stateDamaged                    // something within it is lost
+	stateNewer                      // written by a later version: not to be touched
+)
+
+// readState decodes a state file. The facts are nil if no snapshot is left.
+func readState(b []byte, l *metainfo.Lengths, files int32) (*facts, stateHealth) {
+	if len(b) == 0 {
+		return nil, stateNone
+	}
+	name, version := stateHeader[:len(stateHeader)-1], stateHeader[len(stateHeader)-1]
+	headless := !bytes.HasPrefix(b, []byte(name)) || len(b) < len(stateHeader)
+	if !headless && b[len(name)] > version {
+		return nil, stateNewer
+	}
+	if !headless {
+		b = b[len(stateHeader):]
+	}
+	r := factsReader{Lengths: l, files: files}
+	holes, torn := scanRecords(b, r.record)
+	switch {
+	case headless, holes > 0, r.bad > 0, r.facts == nil:
+		return r.facts, stateDamaged
+	case torn:
+		return r.facts, stateTorn
+	}
+	return r.facts, stateSound
+}
+
+func (r *factsReader) record(kind recordKind, payload []byte) {
+	d := decoder{b: payload}
+	if kind == recSnapshot {
+		if f := r.snapshot(&d); f != nil {
+			r.facts = f
+			return
+		}
+	} else if r.facts != nil {
+		r.apply(kind, &d)
+		if kind != recClosed {
+			r.facts.clean = false
+		}
+	} else {
+		d.fail()
+	}
+	if d.err != nil {
+		r.bad++
+	}
+}
+
+func (r *factsReader) snapshot(d *decoder) *facts {
+	if d.uint() != uint64(r.PieceLen()) || d.uint() != uint64(r.Total()) {
+		d.fail()
+		return nil
+	}
+	f := &facts{dir: d.text(), from: d.text(), moving: d.text()}
+	flags := d.uint()
+	f.leftover, f.clean = flags&1 != 0, flags&2 != 0
+	f.boot = d.text()
+	f.durable, f.written, f.stale = d.set(r.Pieces()), d.set(r.Pieces()), d.set(r.Pieces())
+	f.placed = d.set(r.files)
+	for range d.uint() {
+		p := metainfo.PieceIndex(d.index(r.Pieces()))
+		blocks := d.set(r.Blocks(p))
+		if d.err != nil {
+			return nil
+		}
+		f.partials = append(f.partials, Partial{p, &blocks})
+	}
+	for range d.uint() {
+		file, path := d.index(r.files), d.text()
+		if d.err != nil {
+			return nil
+		}
+		f.renamed = append(f.renamed, renaming{file, path})
+	}
+	f.saved = append([]byte(nil), d.bytes()...)
+	f.stats = r.stats(d)
+	if d.err != nil {
+		return nil
+	}
+	return f
+}
+
+func (r *factsReader) stats(d *decoder) []fileStat {
+	var out []fileStat
+	for range d.uint() {
+		s := fileStat{file: d.index(r.files), size: d.int(), mtime: d.int()}
+		if d.err != nil {
+			return nil
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// apply changes the facts by a record that is no snapshot.
+func (r *factsReader) apply(kind recordKind, d *decoder) {
+	f := r.facts
+	switch kind {
+	case recWritten:
+		f.setBoot(d.text())
+		r.pieces(d, f.addWritten)
+	case recDurable:
+		r.pieces(d, f.addDurable)
+	case recLost:
+		r.pieces(d, f.lose)
+	case recPartial:
+		f.setBoot(d.text())
+		p := metainfo.PieceIndex(d.index(r.Pieces()))
+		if blocks := d.set(r.Blocks(p)); d.err == nil {
+			f.setPartial(p, blocks)
+		}
+	case recSaved:
+		if v := d.bytes(); d.err == nil {
+			f.saved = append(f.saved[:0], v...)
+		}
+	case recPlaced:
+		for d.more() {
+			if file := d.index(r.files); d.err == nil {
+				f.placed.Set(file)
+			}
+		}
+	case recRenamed:
+		if file, path := d.index(r.files), d.text(); d.err == nil {
+			f.rename(file, path)
+		}
+	case recMoving:
+		f.moving = d.text()
+	case recMoved:
+		f.from, f.dir, f.moving, f.leftover = f.dir, d.text(), "", true
+	case recCleaned:
+		f.moving, f.leftover = "", false
+	case recClosed:
+		f.stats = r.stats(d)
+		f.clean = d.err == nil
+	default:
+		d.fail()
+	}
+}
+
+// pieces calls f for each piece named, but only once all of them make sense.
+func (r *factsReader) pieces(d *decoder, f func(int32)) {
+	check := *d
+	for check.more() {
+		check.index(r.Pieces())
+	}
+	if check.err != nil {
+		d.fail()
+		return
+	}
+	for d.more() {
+		f(d.index(r.Pieces()))
+	}
+}

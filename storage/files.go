@@ -1,0 +1,145 @@
+package storage
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/metainfo"
+)
+
+// fileState is how far each file is.
+type fileState struct {
+	missing []int32  // by file: pieces still to come; nil when nothing is missing at all
+	told    bits.Set // files whose FileDone has been sent or is under way
+	wanted  bits.Set
+}
+
+// init counts what is missing.
+func (f *fileState) init(t *torrent) {
+	n := int32(len(t.lay.files))
+	f.told, f.wanted = bits.New(n), bits.New(n)
+	for i := range n {
+		if isWanted(t.opt.Priority, i) {
+			f.wanted.Set(i)
+		}
+	}
+	if !t.have.Full() {
+		f.count(t)
+	}
+}
+
+// count fills in missing.
+func (f *fileState) count(t *torrent) {
+	f.missing = make([]int32, len(t.lay.files))
+	for i := range f.missing {
+		if !t.lay.hasData(int32(i)) {
+			continue
+		}
+		first, last := t.lay.piecesOf(int32(i))
+		for p := t.have.NextClear(int32(first)); p >= 0 && p <= int32(last); p = t.have.NextClear(p + 1) {
+			f.missing[i]++
+		}
+	}
+}
+
+func isWanted(priority []uint8, file int32) bool {
+	return int(file) >= len(priority) || priority[file] > 0
+}
+
+// lost notes a piece that is not good any more.
+func (f *fileState) lost(t *torrent, p metainfo.PieceIndex) {
+	if f.missing == nil {
+		f.count(t) // the piece is out of have already
+		return
+	}
+	for i := range t.filesOf(p) {
+		f.missing[i]++
+		f.told.Clear(i)
+	}
+}
+
+// filesOf yields the files with data that a piece touches.
+func (t *torrent) filesOf(p metainfo.PieceIndex) func(func(int32) bool) {
+	off := t.lay.PieceOffset(p)
+	end := off + t.lay.PieceSize(p)
+	return func(yield func(int32) bool) {
+		for i := t.lay.firstAt(off); i < len(t.lay.files) && t.lay.files[i].Offset < end; i++ {
+			if t.lay.hasData(int32(i)) && !yield(int32(i)) {
+				return
+			}
+		}
+	}
+}
+
+// countFiles notes a piece that has come, and files that are complete with it.
+func (s *Storage) countFiles(t *torrent, p metainfo.PieceIndex) {
+	if t.files.missing == nil {
+		return
+	}
+	for i := range t.filesOf(p) {
+		if t.files.missing[i]--; t.files.missing[i] == 0 {
+			s.fileComplete(t, i)
+		}
+	}
+}
+
+// fileComplete gives a file whose last piece has come its final name, then tells.
+func (s *Storage) fileComplete(t *torrent, i int32) {
+	if !t.facts.placed.Has(i) || !t.files.wanted.Has(i) || !t.files.told.Set(i) || t.phase == closing && t.closing.drop {
+		return
+	}
+	if !t.needsFinish(i) {
+		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
+		return
+	}
+	s.operate(t, &op{fence: fenceAll, task: &finishTask{store: t.store, file: i}})
+}
+
+// needsFinish reports whether a complete file has to be renamed or changed.
+func (t *torrent) needsFinish(i int32) bool {
+	return t.opt.IncompleteDir != "" || t.opt.IncompleteSuffix != "" || t.lay.files[i].Attr&metainfo.AttrExecutable != 0
+}
+
+// finished tells that a file has its final name.
+func (s *Storage) finished(c *actor.Ctx[Message], t *torrent, k *finishTask) {
+	switch {
+	case k.err != nil:
+		t.files.told.Clear(k.file)
+		s.inTrouble(c, t, k.err)
+		t.unfinished = append(t.unfinished, k.file)
+	default:
+		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(k.file), Path: t.pathOf(k.file)})
+	}
+}
+
+// pathOf is a file's final path on the machine.
+func (t *torrent) pathOf(i int32) string {
+	return filepath.Join(t.facts.dir, filepath.FromSlash(t.nameOf(i)))
+}
+
+// nameOf is a file's final name below the torrent's folder.
+func (t *torrent) nameOf(i int32) string {
+	for _, r := range t.facts.renamed {
+		if r.file == i {
+			return r.path
+		}
+	}
+	return t.lay.files[i].Path.String()
+}
+
+func sortedPieces(m map[metainfo.PieceIndex]*piece) []metainfo.PieceIndex {
+	return slices.Sorted(maps.Keys(m))
+}
+
+// finishComplete gives files that were complete before their final name, which a
+// crash may have prevented.
+func (s *Storage) finishComplete(t *torrent, k *openTask) {
+	for _, i := range k.unfinished {
+		if t.files.missing == nil || t.files.missing[i] == 0 {
+			s.fileComplete(t, i)
+		}
+	}
+}

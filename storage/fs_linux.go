@@ -1,0 +1,55 @@
+//pump: around what only Linux has.
+
+package storage
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func allocate(f *osFile, size int64) error {
+	for {
+		err := unix.Fallocate(f.fd, 0, 0, size)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			return errors.ErrUnsupported
+		}
+		return os.NewSyscallError("fallocate", err)
+	}
+}
+
+func nextData(f *osFile, off int64) (int64, error) {
+	at, err := unix.Seek(f.fd, off, unix.SEEK_DATA)
+	switch {
+	case err == nil:
+		return at, nil
+	case errors.Is(err, unix.ENXIO): // nothing but a hole up to the end
+		st, err := f.f.Stat()
+		if err != nil {
+			return off, err
+		}
+		return max(st.Size(), off), nil
+	}
+	return off, nil
+}
+
+func syncData(f *osFile) error {
+	for {
+		if err := unix.Fdatasync(f.fd); !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("fdatasync", err)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/metainfo"
+)
+
+// booted begins to open torrents, now that the state folder is there.
+func (s *Storage) booted(c *actor.Ctx[Message], k *bootTask) {
+	s.boot.done, s.boot.err, s.boot.id = true, k.err, k.boot
+	wait := s.boot.wait
+	s.boot.wait = nil
+	for _, m := range wait {
+		s.onOpen(c, m)
+	}
+}
+
+// onOpen begins a torrent's stay.
+func (s *Storage) onOpen(c *actor.Ctx[Message], m Open) {
+	if !s.boot.done {
+		s.boot.wait = append(s.boot.wait, m)
+		return
+	}
+	key := m.Info.Hash.String()
+	if err := s.mayOpen(m, key); err != nil {
+		m.Reply.Tell(Opened{ID: m.ID, Err: err})
+		return
+	}
+	t := &torrent{
+		id: m.ID, key: key, info: m.Info, lay: newLayout(m.Info), opt: m.Options, reply: m.Reply,
+		pieces: map[metainfo.PieceIndex]*piece{},
+	}
+	s.torrents[m.ID], s.keys[key] = t, m.ID
+	s.operate(t, &op{task: &openTask{key: key, lay: t.lay, dir: m.Dir, opt: m.Options}})
+}
+
+// mayOpen says why a torrent can't be opened.
+func (s *Storage) mayOpen(m Open, key string) error {
+	switch {
+	case s.boot.err != nil:
+		return s.boot.err
+	case s.torrents[m.ID] != nil:
+		return fmt.Errorf("storage: torrent %d is open already", m.ID)
+	case !m.Info.Hash.HasV1:
+		return errors.New("storage: pieces of v2 torrents can't be verified yet")
+	}
+	if id, ok := s.keys[key]; ok {
+		return fmt.Errorf("storage: the same torrent is open as %d", id)
+	}
+	return nil
+}
+
+// opened answers Open and does what has been asked meanwhile.
+func (s *Storage) opened(_ *actor.Ctx[Message], t *torrent, k *openTask) {
+	t.opBusy = false
+	if k.err != nil {
+		s.remove(t)
+		t.tell(Opened{ID: t.id, Err: k.err})
+		return
+	}
+	t.store, t.facts, t.logged = k.store, k.facts, k.logged
+	t.have = t.facts.have()
+	t.phase = open
+	t.files.init(t)
+	a := Opened{ID: t.id, Dir: k.facts.dir, Have: t.haveCopy(), Partials: partialsOf(t.facts), Saved: t.facts.saved}
+	if !t.facts.stale.None() {
+		u := t.facts.stale.Clone()
+		a.Unknown = &u
+	}
+	t.tell(a)
+	for p := range t.facts.written.All() {
+		s.soil(t, metainfo.PieceIndex(p))
+	}
+	s.finishComplete(t, k)
+	early := t.early
+	t.early = nil
+	for _, f := range early {
+		if t.phase == open {
+			f(t)
+		}
+	}
+	s.lanes.slow.add(t)
+}
+
+// remove ends a torrent's stay.
+func (s *Storage) remove(t *torrent) {
+	delete(s.torrents, t.id)
+	delete(s.keys, t.key)
+}
+
+// reconcile says what is to be believed of a torrent, given its records and what
+// its files look like. It is pure.
+type reconcile struct {
+	lay    *layout
+	facts  *facts
+	health stateHealth
+	boot   string
+	check  bool       // trust no record
+	there  []fileLook // by file
+	limit  int64      // payload changed after this moment (Unix ns) is not ours
+}
+
+// fileLook is what was found of a file.
+type fileLook struct {
+	found bool
+	size  int64
+	mtime int64
+}
+
+// slackTime is how much later than its state file a payload file may have changed
+// and still be thought to be left by us: 15 s, for slow disks.
+const slackTime = 15e9
+
+// judge reduces the facts to what may be trusted; pieces that have to be hashed
+// before they can be are stale then. It reports whether all that was recorded is
+// gone, in which case nothing must be made anew in its place.
+func (r *reconcile) judge() (missing bool) {
+	f := r.facts
+	recorded := f.have()
+	recorded.Or(&f.stale)
+	if r.boot == "" || f.boot != r.boot {
+		f.stale.Or(&f.written)
+		f.written.Reset()
+		if !f.clean {
+			f.partials = nil
+		}
+		f.boot = r.boot
+	}
+	if r.check || r.health == stateDamaged {
+		f.stale.Or(&recorded)
+		f.partials = nil
+	}
+	gone, kept := 0, 0
+	for i := range r.there {
+		switch r.judgeFile(int32(i), &recorded) {
+		case fileGone:
+			gone++
+		case fileKept:
+			kept++
+		}
+	}
+	if r.check || r.health == stateNone || r.health == stateDamaged {
+		r.foreign()
+	}
+	f.durable.AndNot(&f.stale)
+	f.written.AndNot(&f.stale)
+	return gone > 0 && kept == 0 && !r.check
+}
+
+type fileVerdict uint8
+
+const (
+	fileIdle fileVerdict = iota // nothing was recorded of it
+	fileGone
+	fileKept
+)
+
+// judgeFile takes the trust from pieces of a file that is gone, cut short or has
+// been changed by others.
+func (r *reconcile) judgeFile(i int32, recorded *bits.Set) fileVerdict {
+	if !r.lay.hasData(i) || !r.facts.placed.Has(i) {
+		return fileIdle
+	}
+	first, last := r.lay.piecesOf(i)
+	has := recorded.NextSet(int32(first))
+	if has < 0 || has > int32(last) {
+		return fileIdle
+	}
+	look := &r.there[i]
+	if !look.found {
+		r.loseRange(int32(first), int32(last))
+		return fileGone
+	}
+	if r.changed(i) {
+		for p := int32(first); p <= int32(last); p++ {
+			if recorded.Has(p) {
+				r.facts.stale.Set(p)
+			}
+		}
+	}
+	if whole := r.lay.files[i].Offset + look.size; whole < r.lay.end(int(i)) {
+		from, _ := r.lay.Locate(whole)
+		r.loseRange(int32(from), int32(last))
+	}
+	return fileKept
+}
+
+func (r *reconcile) loseRange(first, last int32) {
+	for p := first; p <= last; p++ {
+		r.facts.lose(p)
+	}
+}
+
+// changed reports whether a file differs from what was recorded of it when the
+// torrent was closed, or else was changed long after the last record.
+func (r *reconcile) changed(i int32) bool {
+	look := &r.there[i]
+	if !r.facts.clean {
+		return r.limit > 0 && look.mtime > r.limit+slackTime
+	}
+	for _, st := range r.facts.stats {
+		if st.file == i {
+			return st.size != look.size || st.mtime != look.mtime
+		}
+	}
+	return true
+}
+
+// foreign finds pieces of which nothing is recorded although files that hold them
+// exist: data from elsewhere, or from a run whose records are lost.
+func (r *reconcile) foreign() {
+	var spans []span
+	for p := range r.lay.Pieces() {
+		spans = r.lay.pieceSpans(spans[:0], metainfo.PieceIndex(p))
+		if r.allThere(spans) {
+			r.facts.stale.Set(p)
+		}
+	}
+}
+
+// allThere reports whether files that exist cover the spans.
+func (r *reconcile) allThere(spans []span) bool {
+	stored := false
+	for _, sp := range spans {
+		if !r.lay.hasData(sp.file) {
+			continue
+		}
+		if look := &r.there[sp.file]; !look.found || look.size < sp.off+sp.n {
+			return false
+		}
+		stored = true
+	}
+	return stored
+}

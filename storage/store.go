@@ -1,0 +1,355 @@
+//pump: around a torrent's files.
+
+package storage
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/internal/block"
+)
+
+// store is what workers know of a torrent's files. Where files lie changes only
+// behind a fence, when no other job of the torrent runs.
+type store struct {
+	disk  *Disk
+	lay   *layout
+	key   string
+	opt   Options
+	root  Root // of complete files
+	inc   Root // of incomplete ones; nil: root
+	names map[int32]string
+	final bits.Set // files that have their final name
+	place bits.Set // files that lie under a name, not in the part store
+
+	mu      sync.Mutex
+	made    bits.Set        // files that exist: they are never made anew
+	sized   bits.Set        // files whose length has been seen to
+	newDirs map[string]Root // folders in which names were made since the last sync
+
+	logMu   sync.Mutex
+	logSize int64
+	lock    io.Closer
+}
+
+// name is a file's final name below root.
+func (s *store) name(i int32) string {
+	if n, ok := s.names[i]; ok {
+		return n
+	}
+	return s.lay.files[i].Path.String()
+}
+
+// where is a file's present name.
+func (s *store) where(i int32) (Root, string) {
+	if s.final.Has(i) {
+		return s.root, s.name(i)
+	}
+	return s.incomplete(i)
+}
+
+// incomplete is a file's name until it is complete.
+func (s *store) incomplete(i int32) (Root, string) {
+	root := s.root
+	if s.inc != nil {
+		root = s.inc
+	}
+	return root, s.name(i) + s.opt.IncompleteSuffix
+}
+
+// fault says what failed with which file.
+func (s *store) fault(op string, i int32, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	switch i {
+	case partsFile:
+		return &Error{op, "part store of " + s.key, err}
+	case stateFile:
+		return &Error{op, "state of " + s.key, err}
+	}
+	_, name := s.where(i)
+	return &Error{op, name, err}
+}
+
+// open returns a file of the payload, or the part store.
+func (s *store) open(i int32, write bool) (*handle, error) {
+	return s.disk.pool.get(handleKey{s, i, write}, func() (File, error) {
+		switch {
+		case i == partsFile:
+			return s.openParts(write)
+		case write:
+			return s.openForWrite(i)
+		}
+		root, name := s.where(i)
+		return root.OpenFile(name, ReadOnly)
+	})
+}
+
+// parts is where the part store lies: beside the state, or hidden beside the
+// payload if no state is kept.
+func (s *store) parts() (Root, string) {
+	if s.disk.state != nil {
+		return s.disk.state, s.key + ".parts"
+	}
+	return s.root, ".shoal-parts-" + s.key
+}
+
+func (s *store) openParts(write bool) (File, error) {
+	root, name := s.parts()
+	if write {
+		return root.OpenFile(name, Create)
+	}
+	return root.OpenFile(name, ReadOnly)
+}
+
+// openForWrite opens a file and, the first time, makes it and reserves its space.
+// A file that was there and is gone is not made again.
+func (s *store) openForWrite(i int32) (File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root, name := s.where(i)
+	if s.made.Has(i) {
+		f, err := root.OpenFile(name, ReadWrite)
+		return s.setSize(f, i, err)
+	}
+	if err := s.makeParent(root, name); err != nil {
+		return nil, err
+	}
+	f, err := root.OpenFile(name, Create)
+	if err == nil {
+		s.made.Set(i)
+	}
+	return s.setSize(f, i, err)
+}
+
+// makeParent makes the folder of a file and notes that it has to be synced.
+func (s *store) makeParent(root Root, name string) error {
+	dir, _ := parentOf(name)
+	if dir != "." {
+		if err := root.MkdirAll(dir); err != nil {
+			return err
+		}
+	}
+	if s.newDirs == nil {
+		s.newDirs = map[string]Root{}
+	}
+	for ; dir != "."; dir, _ = parentOf(dir) {
+		s.newDirs[dir] = root
+	}
+	s.newDirs["."] = root
+	return nil
+}
+
+// setSize cuts a file that is too long and reserves space for one that is not as
+// long as it will be. Where space can't be reserved the file grows as it is written.
+func (s *store) setSize(f File, i int32, err error) (File, error) {
+	if err != nil || s.sized.Has(i) {
+		return f, err
+	}
+	info, err := f.Stat()
+	length := s.lay.files[i].Length
+	switch {
+	case err != nil:
+	case info.Size > length:
+		err = f.Truncate(length)
+	case info.Size < length && s.opt.Allocation == Fallocate:
+		err = f.Allocate(length)
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = nil
+		} else if err != nil && noSpace(err) {
+			// What fits is written all the same; give back what was reserved in vain.
+			err = f.Truncate(info.Size)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s.sized.Set(i)
+	return f, nil
+}
+
+// cutter hands out consecutive bytes of buffers.
+type cutter struct {
+	bufs [][]byte
+	skip int // of the first
+}
+
+// take appends slices with the next n bytes.
+func (c *cutter) take(dst [][]byte, n int64) [][]byte {
+	for n > 0 {
+		b := c.bufs[0][c.skip:]
+		if int64(len(b)) > n {
+			c.skip += int(n)
+			return append(dst, b[:n])
+		}
+		dst = append(dst, b)
+		n -= int64(len(b))
+		c.bufs, c.skip = c.bufs[1:], 0
+	}
+	return dst
+}
+
+// each calls f for each stretch of a file or of the part store that holds n payload
+// bytes at off. Part store stretches lie in one piece each.
+func (s *store) each(sc *scratch, off, n int64, f func(file int32, at, n int64) error) error {
+	sc.spans = s.lay.spans(sc.spans[:0], off, n)
+	for _, sp := range sc.spans {
+		if !s.lay.hasData(sp.file) || s.place.Has(sp.file) {
+			if err := f(sp.file, sp.off, sp.n); err != nil {
+				return err
+			}
+			continue
+		}
+		for from := s.lay.files[sp.file].Offset + sp.off; sp.n > 0; {
+			p, at := s.lay.Locate(from)
+			m := min(sp.n, s.lay.PieceSize(p)-at)
+			if err := f(partsFile, s.lay.partOffset(from), m); err != nil {
+				return err
+			}
+			from, sp.n = from+m, sp.n-m
+		}
+	}
+	return nil
+}
+
+// write writes bufs at a payload offset.
+func (s *store) write(sc *scratch, bufs [][]byte, off, n int64) error {
+	c := cutter{bufs: bufs}
+	return s.each(sc, off, n, func(file int32, at, n int64) error {
+		sc.vec = c.take(sc.vec[:0], n)
+		if file >= 0 && !s.lay.hasData(file) {
+			return nil // padding is never stored
+		}
+		h, err := s.open(file, true)
+		if err == nil {
+			_, err = h.WriteV(sc.vec, at)
+			s.disk.pool.put(h)
+		}
+		return s.fault("write", file, err)
+	})
+}
+
+// read fills bufs from a payload offset on.
+func (s *store) read(sc *scratch, bufs [][]byte, off, n int64) error {
+	c := cutter{bufs: bufs}
+	return s.each(sc, off, n, func(file int32, at, n int64) error {
+		sc.vec = c.take(sc.vec[:0], n)
+		if file >= 0 && !s.lay.hasData(file) {
+			for _, b := range sc.vec {
+				clear(b)
+			}
+			return nil
+		}
+		h, err := s.open(file, false)
+		if err == nil {
+			_, err = h.ReadV(sc.vec, at)
+			s.disk.pool.put(h)
+		}
+		return s.fault("read", file, err)
+	})
+}
+
+// readInto is read with one buffer.
+func (s *store) readInto(sc *scratch, b []byte, off int64) error {
+	sc.one[0] = b
+	return s.read(sc, sc.one[:], off, int64(len(b)))
+}
+
+// blocksVec appends the contents of blocks.
+func blocksVec(dst [][]byte, blocks []*block.Block) [][]byte {
+	for _, b := range blocks {
+		dst = append(dst, b.Bytes())
+	}
+	return dst
+}
+
+// ---- the state file
+
+func (s *store) stateName() string { return s.key + ".state" }
+
+// record appends records to the state file. What a failed append has left is cut
+// off, so that the next one is found.
+func (s *store) record(b []byte) error {
+	if s.disk.state == nil || len(b) == 0 {
+		return nil
+	}
+	s.logMu.Lock()
+	defer s.logMu.Unlock()
+	h, err := s.openState()
+	if err != nil {
+		return s.fault("write", stateFile, err)
+	}
+	defer s.disk.pool.put(h)
+	if err := h.Append(b); err != nil {
+		_ = h.Truncate(s.logSize) // if that fails too, reading resynchronises
+		return s.fault("write", stateFile, err)
+	}
+	s.logSize += int64(len(b))
+	return nil
+}
+
+func (s *store) openState() (*handle, error) {
+	return s.disk.pool.get(handleKey{s, stateFile, true}, func() (File, error) {
+		return s.disk.state.OpenFile(s.stateName(), Append)
+	})
+}
+
+// syncState makes the state file durable.
+func (s *store) syncState() error {
+	if s.disk.state == nil {
+		return nil
+	}
+	h, err := s.openState()
+	if err != nil {
+		return s.fault("sync", stateFile, err)
+	}
+	defer s.disk.pool.put(h)
+	return s.fault("sync", stateFile, h.Sync())
+}
+
+// replaceState puts a new state file in the place of the old one, as a whole.
+func (s *store) replaceState(data []byte, durable bool) error {
+	root := s.disk.state
+	if root == nil {
+		return nil
+	}
+	s.logMu.Lock()
+	defer s.logMu.Unlock()
+	tmp := s.stateName() + ".tmp"
+	err := writeFile(root, tmp, data, durable)
+	if err == nil {
+		_ = s.disk.pool.forget(s, func(i int32) bool { return i == stateFile })
+		err = root.MoveTo(tmp, root, s.stateName())
+	}
+	if err != nil {
+		_ = root.Remove(tmp)
+		return s.fault("write", stateFile, err)
+	}
+	s.logSize = int64(len(data))
+	if durable {
+		return s.fault("sync", stateFile, root.SyncDir("."))
+	}
+	return nil
+}
+
+func writeFile(root Root, name string, data []byte, durable bool) error {
+	f, err := root.OpenFile(name, Replace)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteV([][]byte{data}, 0)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err2 := f.Close(); err == nil {
+		err = err2
+	}
+	return err
+}
