@@ -55,6 +55,24 @@ const (
 	// requestsMin keeps a slow remote busy over one round trip.
 	requestsMin = 4
 
+	// leaseTime ends a Reader's lease that is not renewed; maxWaiters Readers may
+	// wait for one piece.
+	leaseTime  = 30 * time.Second
+	maxWaiters = 256
+
+	// newsEvery is how often an announcer hears the counters while something moves.
+	newsEvery = 5 * time.Second
+
+	// saveEvery is how often a torrent's own facts are saved while it lives.
+	saveEvery = time.Minute
+
+	// pauseAnnounce is how long a paused torrent waits for trackers to hear "stopped".
+	pauseAnnounce = 5 * time.Second
+
+	// peerLimit is what a torrent, storage and the governor may tell one peer:
+	// assignments and cancels (endgame's), reads, grants.
+	peerLimit = 256
+
 	storageWindow    = 16
 	announcerWindow  = 16
 	announcerAnswers = 64
@@ -88,6 +106,31 @@ const (
 
 	// havesEvery bounds how often all peers are told of new pieces.
 	havesEvery = 100 * time.Millisecond
+)
+
+// torrentLimit is the sum of the windows that end at a torrent: a few reports of
+// each peer (one a turn, and a turn may overtake the torrent's), storage's and the
+// announcer's answers, grants. Pieces that complete at once add their PieceDones.
+func torrentLimit(c Caps) int {
+	c = c.withDefaults()
+	return int(c.TorrentPeers)*reportsAhead + storageWindow + announcerAnswers + piecesAhead
+}
+
+// diskLimit is the sum of the windows that end at storage: reads of all peers,
+// blocks of all drains, control of all torrents.
+func diskLimit(c Caps) int {
+	return int(c.withDefaults().Peers)*(uploadReads+reportsAhead) + 1024*storageWindow
+}
+
+const (
+	// governorLimit: each peer's wantBytes and its torrent's words about it.
+	governorLimit = 16384
+	sessionLimit  = 4096
+
+	// reportsAhead of one peer may wait: its pump allows linkPump batches at a
+	// time, and each turn of the peer makes at most one report.
+	reportsAhead = 4 * linkPump
+	piecesAhead  = 4096
 )
 
 // marks of the slab, in slots: assigning stops above high and goes on below low.

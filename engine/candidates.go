@@ -1,0 +1,217 @@
+package engine
+
+import (
+	"hash/crc32"
+	"net/netip"
+	"time"
+
+	"github.com/shoal-bt/shoal/internal/clock"
+)
+
+// candidate is an address that may be a peer.
+type candidate struct {
+	addr   netip.AddrPort
+	source Source
+	fails  uint8
+	busy   bool       // being dialed, or connected
+	seed   bool       // has everything: of no use to a seed
+	next   clock.Time // not to be tried before
+	rank   uint32     // BEP 40's priority between us and it
+	seq    uint32     // order of arrival, the last tie-break
+}
+
+// addressBook remembers addresses and says whom to try next. Pure; owner: the torrent.
+type addressBook struct {
+	byAddr map[netip.AddrPort]*candidate
+	list   []*candidate // the same, in order of arrival
+	seq    uint32
+	own    netip.AddrPort // our address, if known, for BEP 40
+	noSeed bool           // we are complete: seeds are not tried
+}
+
+// idle reports whether c may be tried, now or later.
+func (b *addressBook) idle(c *candidate) bool {
+	return !c.busy && c.fails < maxFails && !(b.noSeed && c.seed)
+}
+
+// isSeed remembers that a peer has everything.
+func (b *addressBook) isSeed(addr netip.AddrPort) {
+	if c := b.byAddr[addr]; c != nil {
+		c.seed = true
+	}
+}
+
+// reconnectAfter is how long a peer whose connection has ended is left alone.
+const reconnectAfter = 20 * time.Second
+
+// retryAfter is how long a failed address rests: it doubles, from 5 s to 20 minutes.
+func retryAfter(fails uint8) clock.Duration {
+	return min(5*time.Second<<min(fails-1, 10), 20*time.Minute)
+}
+
+// maxFails ends an address: nobody has been there this many times.
+const maxFails = 6
+
+// add remembers an address and reports whether it was new. A better source replaces
+// a worse one.
+func (b *addressBook) add(addr netip.AddrPort, source Source) bool {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	if !addr.IsValid() || addr.Port() == 0 || addr.Addr().IsUnspecified() || addr.Addr().IsMulticast() {
+		return false
+	}
+	if c := b.byAddr[addr]; c != nil {
+		c.source = min(c.source, source)
+		return false
+	}
+	if b.byAddr == nil {
+		b.byAddr = map[netip.AddrPort]*candidate{}
+	}
+	if len(b.list) >= maxCandidates && !b.forgetWorst(source) {
+		return false
+	}
+	b.seq++
+	c := &candidate{addr: addr, source: source, rank: peerPriority(b.own, addr), seq: b.seq}
+	b.byAddr[addr] = c
+	b.list = append(b.list, c)
+	return true
+}
+
+// forgetWorst makes room for an address of a source: one that failed or whose
+// source is worse goes.
+func (b *addressBook) forgetWorst(source Source) bool {
+	worst := -1
+	for i, c := range b.list {
+		if !c.busy && (worst < 0 || b.list[worst].better(c)) {
+			worst = i
+		}
+	}
+	if worst < 0 || b.list[worst].fails == 0 && b.list[worst].source < source {
+		return false
+	}
+	b.removeAt(worst)
+	return true
+}
+
+func (b *addressBook) removeAt(i int) {
+	delete(b.byAddr, b.list[i].addr)
+	b.list = append(b.list[:i], b.list[i+1:]...)
+}
+
+// remove forgets an address.
+func (b *addressBook) remove(addr netip.AddrPort) {
+	for i, c := range b.list {
+		if c.addr == addr {
+			b.removeAt(i)
+			return
+		}
+	}
+}
+
+// better says whether c is to be tried before d.
+func (c *candidate) better(d *candidate) bool {
+	switch {
+	case c.fails != d.fails:
+		return c.fails < d.fails
+	case (c.source <= SourceUser) != (d.source <= SourceUser):
+		return c.source <= SourceUser
+	case c.rank != d.rank:
+		// BEP 40: "a client should connect to the highest priority peers".
+		return c.rank > d.rank
+	}
+	return c.seq < d.seq
+}
+
+// next returns the best address that may be tried now, marked busy, or nil and when
+// there will be one (Never: as things are, none).
+func (b *addressBook) next(now clock.Time) (*candidate, clock.Time) {
+	var best *candidate
+	when := clock.Never
+	for _, c := range b.list {
+		switch {
+		case !b.idle(c):
+		case c.next > now:
+			when = min(when, c.next)
+		case best == nil || c.better(best):
+			best = c
+		}
+	}
+	if best != nil {
+		best.busy = true
+		return best, now
+	}
+	return nil, when
+}
+
+// ready counts the addresses that may be tried now.
+func (b *addressBook) ready(now clock.Time) (n int32) {
+	for _, c := range b.list {
+		if b.idle(c) && c.next <= now {
+			n++
+		}
+	}
+	return n
+}
+
+// over ends a try or a connection: failed ones rest before the next try.
+func (b *addressBook) over(addr netip.AddrPort, now clock.Time, failed bool) {
+	c := b.byAddr[addr]
+	if c == nil {
+		return
+	}
+	c.busy = false
+	if !failed {
+		c.next = now.Add(reconnectAfter)
+		return
+	}
+	c.fails++
+	c.next = now.Add(retryAfter(c.fails))
+	if c.source == SourceUser {
+		c.fails = min(c.fails, maxFails-1) // a person said so: never given up
+	}
+}
+
+// connected marks an address as in use.
+func (b *addressBook) connected(addr netip.AddrPort) {
+	if c := b.byAddr[addr]; c != nil {
+		c.busy, c.fails = true, 0
+	}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// peerPriority is BEP 40's: "crc32-c(sort(masked_client_ip, masked_peer_ip))"; the
+// ports are used when the addresses are the same.
+func peerPriority(a, b netip.AddrPort) uint32 {
+	if !a.IsValid() || a.Addr().Is4() != b.Addr().Is4() {
+		return 0
+	}
+	x, y := a.Addr().AsSlice(), b.Addr().AsSlice()
+	if a.Addr() == b.Addr() {
+		x, y = be16(a.Port()), be16(b.Port())
+	} else {
+		maskPair(x, y)
+	}
+	if string(x) > string(y) {
+		x, y = y, x
+	}
+	return crc32.Checksum(append(x, y...), castagnoli)
+}
+
+func be16(p uint16) []byte { return []byte{byte(p >> 8), byte(p)} }
+
+// maskPair masks both addresses. BEP 40, for IPv4: "If they are in the same /16 the
+// mask is FF.FF.FF.55, if the same /24 the full address", else FF.FF.55.55; for IPv6
+// the same from the /48 on.
+func maskPair(x, y []byte) {
+	keep := 2 // bytes kept whole
+	if len(x) == 16 {
+		keep = 6
+	}
+	for keep < len(x) && string(x[:keep]) == string(y[:keep]) {
+		keep++
+	}
+	for i := keep; i < len(x); i++ {
+		x[i] &= 0x55
+		y[i] &= 0x55
+	}
+}

@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/transport"
+)
+
+// Version is the version of this engine, as peers (BEP 10's v) and trackers
+// (User-Agent) see it.
+const Version = "0.1.0"
+
+// peerIDPrefix begins our peer ids, in the style of BEP 20: two letters that its
+// list does not hold, and the version.
+const peerIDPrefix = "-SQ0100-"
+
+// DefaultPort is where an engine listens unless told otherwise.
+const DefaultPort = 51413
+
+// Config configures an Engine. The zero value listens on any free port of all
+// addresses and has no limits.
+type Config struct {
+	// Listen is the address and port to listen on; port 0 is any free one, an
+	// invalid address all interfaces.
+	Listen netip.AddrPort
+	// NextPorts is how many ports above Listen's are tried when it is taken.
+	NextPorts int
+	// NoListen makes an engine that only dials.
+	NoListen bool
+
+	StateDir string // for resume records; "" keeps none
+	// SharedState lets several processes use StateDir at a time, each torrent in one
+	// of them only.
+	SharedState bool
+	Caps        Caps
+	Limits      Limits // of the whole session
+
+	// Memory is the budget for payload on its way, in bytes (default 64 MiB).
+	Memory int64
+	// Version is sent to peers (default "shoal/" + Version).
+	Version string
+	// ManyPerIP allows several connections from one public address.
+	ManyPerIP bool
+
+	// Transports replaces the built-in ones: each is made when the engine starts.
+	// See transport.Transport for how to write one.
+	Transports []func(transport.Env) transport.Transport
+
+	Logger *slog.Logger // default: discards
+}
+
+// AddOptions says what to add and how.
+type AddOptions struct {
+	Torrent *metainfo.Torrent
+	Dir     string // where its file or folder goes
+	Storage storage.Options
+
+	Picker, Choker string // by name; "" is the default
+	Paused         bool
+	Peers          []netip.AddrPort // known already
+	Trackers       [][]string       // tiers, besides the torrent's own
+	NoTrackers     bool
+	Limits         Limits // of this torrent
+	MaxPeers       int32  // connections; 0: Config.Caps
+	SeedOnly       bool   // never download: what is missing is an error
+}

@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
+)
+
+// Core is the engine's actors over given dependencies: what Engine runs live and a
+// simulation runs under a seed. Its methods never wait; answers come to functions
+// that are called on an actor's turn and must not wait either.
+type Core struct {
+	governor actor.Child[governorMsg]
+	session  actor.Child[sessionMsg]
+}
+
+// NewCore starts session and governor in the world of deps. emit sees every event.
+// ended is called once, when the session has closed and the governor is gone.
+func NewCore(deps Deps, cfg Config, emit func(Event), ended func(error)) *Core {
+	if cfg.Version == "" {
+		cfg.Version = "shoal/" + Version
+	}
+	c := &Core{}
+	c.governor = actor.Root(deps.World, actor.Spec{Name: "governor", Limit: governorLimit}, newGovernor(cfg.Caps, cfg.Limits),
+		func(e actor.Exit) { ended(e.Err) })
+	s := newSession(deps, cfg, c.governor.Ref, actor.FuncRef(emit))
+	c.session = actor.Root(deps.World, actor.Spec{Name: "session", Limit: sessionLimit, Pump: commandWindow}, s,
+		func(e actor.Exit) { c.governor.Stop(e.Err) })
+	if cfg.NoListen {
+		return c
+	}
+	c.session.Ref.Tell(open{c.session.Inlet})
+	return c
+}
+
+// Add adds a torrent.
+func (c *Core) Add(opt AddOptions, done func(*Torrent, error)) {
+	c.session.Ref.Tell(add{opt, actor.FuncRef(func(a added) { done(a.t, a.err) })})
+}
+
+// Close ends the session in good order; trackers have limit to hear of it.
+func (c *Core) Close(limit time.Duration) { c.session.Ref.Tell(closeAll{limit}) }
+
+// Torrent is a torrent of a session. Its methods may be called from any goroutine;
+// after its removal they return ErrClosed.
+type Torrent struct {
+	meta     *metainfo.Torrent
+	in       actor.Inlet[torrentMsg]
+	governor actor.Ref[governorMsg]
+	session  actor.Inlet[sessionMsg]
+	disk     actor.Ref[storage.Message]
+	store    storage.ID
+	id       uint64
+}
+
+// Meta returns the torrent's description. It must not be changed.
+func (t *Torrent) Meta() *metainfo.Torrent { return t.meta }
+
+// Hash returns the torrent's info-hash.
+func (t *Torrent) Hash() metainfo.Hash { return t.meta.Hash }
+
+// do sends a command and waits for its answer.
+func (t *Torrent) do(ctx context.Context, m func(actor.Ref[error]) torrentMsg) error {
+	err, failed := actor.Ask(ctx, t.in, m)
+	return closedOr(errors.Join(failed, err))
+}
+
+// closedOr translates the runtime's word for an actor that has ended.
+func closedOr(err error) error {
+	if errors.Is(err, actor.ErrStopped) {
+		return ErrClosed
+	}
+	return err
+}
+
+func ask[R any](ctx context.Context, t *Torrent, m func(actor.Ref[R]) torrentMsg) (R, error) {
+	r, err := actor.Ask(ctx, t.in, m)
+	return r, closedOr(err)
+}
+
+// Stats returns a snapshot.
+func (t *Torrent) Stats(ctx context.Context) (TorrentStats, error) {
+	return ask(ctx, t, func(r actor.Ref[TorrentStats]) torrentMsg { return askStats{r} })
+}
+
+// Peers returns a snapshot of the connections.
+func (t *Torrent) Peers(ctx context.Context) ([]PeerStats, error) {
+	return ask(ctx, t, func(r actor.Ref[[]PeerStats]) torrentMsg { return askPeers{r} })
+}
+
+// Trackers returns a snapshot of the trackers.
+func (t *Torrent) Trackers(ctx context.Context) ([]TrackerStats, error) {
+	return ask(ctx, t, func(r actor.Ref[[]TrackerStats]) torrentMsg { return askTrackers{r} })
+}
+
+// Files returns a snapshot of the files, in the order of the torrent.
+func (t *Torrent) Files(ctx context.Context) ([]FileStats, error) {
+	return ask(ctx, t, func(r actor.Ref[[]FileStats]) torrentMsg { return askFiles{r} })
+}
+
+// Pause ends all transfer; Resume takes it up again, also after a failure.
+func (t *Torrent) Pause(ctx context.Context) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return pause{r} })
+}
+
+// Resume takes transfer up again, after Pause or a failure.
+func (t *Torrent) Resume(ctx context.Context) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return resume{r} })
+}
+
+// SetPriorities says how much each file is wanted: 0 not at all, 1 to 7 otherwise, 4
+// is normal. There must be one for each file.
+func (t *Torrent) SetPriorities(ctx context.Context, prio []uint8) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return setPriorities{prio, r} })
+}
+
+// SetStrategy switches the picker, the choker or both, by name, while running.
+func (t *Torrent) SetStrategy(ctx context.Context, picker, choker string) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return setStrategy{picker, choker, r} })
+}
+
+// Recheck hashes everything on disk again and returns when that is done.
+func (t *Torrent) Recheck(ctx context.Context) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return recheck{r} })
+}
+
+// Reannounce asks all trackers for peers as soon as they allow it.
+func (t *Torrent) Reannounce(ctx context.Context) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return reannounce{r} })
+}
+
+// AddTrackers adds trackers.
+func (t *Torrent) AddTrackers(ctx context.Context, urls ...string) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return addTrackers{urls, r} })
+}
+
+// AddPeers adds addresses of peers.
+func (t *Torrent) AddPeers(ctx context.Context, addrs ...netip.AddrPort) error {
+	return closedOr(t.in.Put(ctx, found{addrs, SourceUser}))
+}
+
+// Move moves the files to another folder, also across devices, while transfer goes on.
+func (t *Torrent) Move(ctx context.Context, dir string) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return move{dir, r} })
+}
+
+// Rename gives a file another path, below the torrent's folder.
+func (t *Torrent) Rename(ctx context.Context, file metainfo.FileIndex, path string) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return rename{file, path, r} })
+}
+
+// Sync makes everything written so far durable.
+func (t *Torrent) Sync(ctx context.Context) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return syncAll{r} })
+}
+
+// SetLimits changes the torrent's own rate limits, at once.
+func (t *Torrent) SetLimits(l Limits) { t.governor.Tell(setLimits{torrent: t.id, limits: l}) }
+
+// Remove ends the torrent and forgets it, with its files if data says so. Trackers
+// have up to limit to hear of it.
+func (t *Torrent) Remove(ctx context.Context, data bool, limit time.Duration) error {
+	err, failed := actor.Ask(ctx, t.session, func(r actor.Ref[error]) sessionMsg {
+		return remove{t.meta.Hash, data, limit, r}
+	})
+	return closedOr(errors.Join(failed, err))
+}
+
+// String names the torrent for logs.
+func (t *Torrent) String() string { return fmt.Sprintf("%s (%v)", t.meta.Name, t.meta.Hash) }

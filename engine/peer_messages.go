@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/transport"
+)
+
+// peerMsg is everything that can happen to a peer, which is one connection.
+type peerMsg interface{ peerMsg() }
+
+// begin is the peer's first message. It hands the peer its own door, which its
+// link's events come in by and which no actor can make for itself. From: torrent,
+// right after Spawn.
+type begin struct {
+	events    actor.Inlet[transport.Event] // see peerEvent
+	transport transport.Transport          // outgoing: who dials; answered by dialed
+	dial      transport.Dial               // outgoing: whom; Reply is the peer's
+}
+
+// From the transport.
+
+// dialed answers the dial that an outgoing peer starts with.
+type dialed struct{ transport.Dialed }
+
+// linkIn: one drain of the socket. From: the link's reader pump, at most linkPump waiting.
+type linkIn struct{ *transport.Batch }
+
+// linkSent: the kernel has taken bytes. From: the link's writer pump, coalesced.
+type linkSent struct{ transport.Flushed }
+
+// linkDown: the connection is gone; the last event of the link.
+type linkDown struct{ transport.Closed }
+
+// From the torrent.
+
+// assignment is work, and work taken back. It is pooled; the peer gives it back.
+// It answers the standing need of the peer's last report (runs), or cancels
+// requests whose blocks came from elsewhere (cancels). From: torrent.
+type assignment struct {
+	runs    []run
+	cancels []blockRef
+}
+
+// stance is a signal: how we stand towards the remote. The peer sends what
+// changed. From: torrent.
+type stance struct {
+	interested bool
+	unchoke    bool
+	noRequests bool // pause: what is out may come, nothing more is asked
+}
+
+// haves is a signal: the torrent's log of verified pieces, append-only and shared.
+// The peer keeps a cursor. From: torrent, at most every havesEvery.
+type haves struct{ log []metainfo.PieceIndex }
+
+// rates is a signal: whether this peer must ask the governor for bytes. From: torrent.
+type rates struct{ lim limited }
+
+// limited says which directions are under a limit.
+type limited struct{ down, up bool }
+
+// From storage and the governor.
+
+// readDone: payload to upload, or why there is none. From: storage, answers *Read.
+type readDone struct{ *storage.Read }
+
+// bytesGranted answers wantBytes.
+type bytesGranted struct {
+	dir direction
+	n   int64
+}
+
+// peerTick is the peer's one timer: the earliest of its deadlines.
+type peerTick struct{}
+
+func (begin) peerMsg()        {}
+func (dialed) peerMsg()       {}
+func (linkIn) peerMsg()       {}
+func (linkSent) peerMsg()     {}
+func (linkDown) peerMsg()     {}
+func (*assignment) peerMsg()  {}
+func (stance) peerMsg()       {}
+func (haves) peerMsg()        {}
+func (rates) peerMsg()        {}
+func (readDone) peerMsg()     {}
+func (bytesGranted) peerMsg() {}
+func (peerTick) peerMsg()     {}
+
+// Kinds of signals that reach a peer.
+const (
+	signalStance uint8 = iota
+	signalHaves
+	signalRates
+)
+
+// SignalKind implements actor.Signal.
+func (stance) SignalKind() uint8 { return signalStance }
+func (haves) SignalKind() uint8  { return signalHaves }
+func (rates) SignalKind() uint8  { return signalRates }
+
+// Drop implements actor.Dropper.
+func (l linkIn) Drop() { l.Batch.Release() }
+
+// Drop implements actor.Dropper.
+func (r readDone) Drop() { r.Read.Drop() }
+
+// Drop implements actor.Dropper.
+func (d dialed) Drop() { d.Dialed.Drop() }

@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/wire"
+)
+
+// peerRemote is what the remote has told of itself. Owner: the peer.
+type peerRemote struct {
+	fast, ext  bool // BEP 6, BEP 10: both sides can
+	opened     bool // it has said something after which no bitfield may come
+	choking    bool
+	interested bool
+	uploadOnly bool
+	listen     uint16
+	reqq       int32 // 0: it has not said
+	pieces     int32 // how many it has, those said twice counted twice
+	client     string
+}
+
+// onLinkIn takes one drain of the socket.
+func (p *peer) onLinkIn(c *actor.Ctx[peerMsg], b *transport.Batch) {
+	defer b.Release()
+	now := c.Now()
+	p.clock.heard = now
+	p.received(b)
+	if b.Handshake != nil {
+		if err := p.shake(c, b.Handshake); err != nil {
+			p.fail(c, err)
+			return
+		}
+	}
+	var in drainCount
+	for i := range b.Frames {
+		if err := p.onFrame(now, b, i, &in); err != nil {
+			p.fail(c, err)
+			break
+		}
+	}
+	p.drained(now, in)
+}
+
+// onLinkDown is the end of the link.
+func (p *peer) onLinkDown(c *actor.Ctx[peerMsg], err error) { p.fail(c, p.linkError(err)) }
+
+// onFrame takes one message of the remote.
+func (p *peer) onFrame(now actor.Time, b *transport.Batch, i int, in *drainCount) error {
+	m := &b.Frames[i].Message
+	if err := p.allowed(m); err != nil {
+		return err
+	}
+	switch m.ID {
+	case wire.Choke:
+		p.onChoke(now)
+	case wire.Unchoke:
+		p.onUnchoke(now)
+	case wire.Interested:
+		p.remote.interested = true
+	case wire.NotInterested:
+		p.remote.interested = false
+	case wire.Have:
+		p.onHave(m)
+	case wire.Bitfield:
+		return p.onBitfield(m)
+	case wire.HaveAll, wire.HaveNone:
+		p.onHaveAllOrNone(m)
+	case wire.Request:
+		return p.onRequest(m)
+	case wire.Cancel:
+		p.onCancel(m)
+	case wire.Piece:
+		return p.onPiece(now, b, i, in)
+	case wire.Reject:
+		return p.onReject(now, m)
+	case wire.Suggest:
+		p.onSuggest(m)
+	case wire.AllowedFast:
+		p.onAllowedFast(m)
+	case wire.Extended:
+		if p.remote.ext {
+			return p.onExtended(m)
+		}
+	}
+	return nil // keep-alives, ports, and what we do not know
+}
+
+// allowed says which rule a message breaks as things stand, before it is looked at.
+func (p *peer) allowed(m *wire.Message) error {
+	if p.phase != peerLive {
+		return p.broke("%v before its handshake", m.ID)
+	}
+	switch m.ID {
+	case wire.KeepAlive, wire.Extended, wire.Port:
+		return nil // clients send these before their bitfield too
+	case wire.Bitfield, wire.HaveAll, wire.HaveNone:
+		// BEP 3: "'bitfield' is only ever sent as the first message."
+		if p.remote.opened {
+			return p.broke("%v is not its first message", m.ID)
+		}
+	}
+	if m.ID.Known() {
+		p.remote.opened = true
+	}
+	switch m.ID {
+	case wire.Suggest, wire.HaveAll, wire.HaveNone, wire.Reject, wire.AllowedFast:
+		// BEP 6: "If the Fast Extension is disabled and a peer receives [one], the
+		// peer MUST close the connection."
+		if !p.remote.fast {
+			return p.broke("%v without the fast extension", m.ID)
+		}
+	}
+	switch m.ID {
+	case wire.Have, wire.Suggest, wire.AllowedFast, wire.Request, wire.Cancel, wire.Piece, wire.Reject:
+		if m.Index >= uint32(p.cfg.lengths.Pieces()) {
+			return p.broke("%v of piece %d, there are %d", m.ID, m.Index, p.cfg.lengths.Pieces())
+		}
+	}
+	return nil
+}
+
+// onHave passes on what the remote has got; whether it is new the torrent knows.
+func (p *peer) onHave(m *wire.Message) {
+	p.remote.pieces++
+	r := p.report()
+	r.haves = append(r.haves, metainfo.PieceIndex(m.Index))
+}
+
+func (p *peer) onBitfield(m *wire.Message) error {
+	set, err := bits.ParseWire(m.Payload, p.cfg.lengths.Pieces())
+	if err != nil {
+		return p.ended(faultProtocol, err, "")
+	}
+	p.onWhole(&set)
+	return nil
+}
+
+func (p *peer) onHaveAllOrNone(m *wire.Message) {
+	set := bits.New(p.cfg.lengths.Pieces())
+	if m.ID == wire.HaveAll {
+		set.SetAll()
+	}
+	p.onWhole(&set)
+}
+
+func (p *peer) onWhole(set *bits.Set) {
+	p.remote.pieces = set.Count()
+	p.report().has = set
+}
+
+// maxSuggestions of one turn are passed on; they are hints.
+const maxSuggestions = 16
+
+func (p *peer) onSuggest(m *wire.Message) {
+	if r := p.report(); len(r.suggested) < maxSuggestions {
+		r.suggested = append(r.suggested, metainfo.PieceIndex(m.Index))
+	}
+}

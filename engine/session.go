@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/choker"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/picker"
+	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/transport"
+)
+
+// Errors of a session.
+var (
+	ErrExists  = errors.New("torrent already there")
+	ErrUnknown = errors.New("no such torrent")
+	ErrSSL     = errors.New("an SSL torrent: these come with a later version")
+	ErrV2      = errors.New("a v2-only torrent: downloading these comes with a later version")
+)
+
+// errStranger: a connection that came in wants a torrent that we don't have.
+var errStranger = errors.New("no such torrent here")
+
+// session is the actor that owns the set of torrents and the listening, and routes
+// connections that come in.
+type session struct {
+	cfg      Config
+	deps     Deps
+	emit     actor.Ref[Event]
+	governor actor.Ref[governorMsg]
+	ourID    [20]byte
+	key      uint32
+	self     actor.Inlet[sessionMsg]
+
+	torrents map[metainfo.Hash]*member
+	order    []*member // the same, in order of arrival
+	byWire   map[[20]byte]*member
+	nextID   storage.ID
+
+	bound   []netip.AddrPort
+	unbound int // Listens unanswered
+	tries   int
+	bindErr error
+	askers  []actor.Ref[boundTo]
+	early   []add // came before the listening: they need to know the port
+	closing bool
+}
+
+// member is a torrent of the session.
+type member struct {
+	child   actor.Child[torrentMsg]
+	t       *Torrent
+	removed []actor.Ref[error]
+}
+
+func newSession(deps Deps, cfg Config, gov actor.Ref[governorMsg], emit actor.Ref[Event]) *session {
+	return &session{cfg: cfg, deps: deps, governor: gov, emit: emit,
+		torrents: map[metainfo.Hash]*member{}, byWire: map[[20]byte]*member{}}
+}
+
+// Start draws the session's identity.
+func (s *session) Start(c *actor.Ctx[sessionMsg]) {
+	copy(s.ourID[:], peerIDPrefix)
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for i := len(peerIDPrefix); i < len(s.ourID); i++ {
+		s.ourID[i] = digits[c.Rand().IntN(len(digits))]
+	}
+	s.key = c.Rand().Uint32()
+}
+
+// Handle is the map of a session.
+func (s *session) Handle(c *actor.Ctx[sessionMsg], m sessionMsg) {
+	switch m := m.(type) {
+	case open:
+		s.onOpen(c, m)
+	case bound:
+		s.onBound(c, m)
+	case whereBound:
+		s.onWhereBound(m)
+	case add:
+		s.onAdd(c, m)
+	case knock:
+		s.onKnock(m)
+	case list:
+		s.onList(m)
+	case remove:
+		s.onRemove(m)
+	case torrentDown:
+		s.onTorrentDown(c, m)
+	case closeAll:
+		s.onCloseAll(c, m)
+	default:
+		panic(fmt.Sprintf("session: unknown message %T", m))
+	}
+}
+
+// Stop answers everybody who still waits.
+func (s *session) Stop(c *actor.Ctx[sessionMsg], _ error) {
+	for _, m := range s.order {
+		for _, r := range m.removed {
+			r.Tell(ErrClosed)
+		}
+	}
+	for _, r := range s.askers {
+		r.Tell(boundTo{err: ErrClosed})
+	}
+	for _, a := range s.early {
+		a.reply.Tell(added{nil, ErrClosed})
+	}
+}
+
+func (s *session) onOpen(c *actor.Ctx[sessionMsg], m open) {
+	s.self = m.self
+	for i := range s.deps.Transports {
+		s.unbound++
+		s.listen(c, i, s.cfg.Listen)
+	}
+}
+
+// listen asks one transport to listen.
+func (s *session) listen(c *actor.Ctx[sessionMsg], i int, addr netip.AddrPort) {
+	s.deps.Transports[i].Listen(addr,
+		actor.AdaptInlet(s.self, func(a transport.Accepted) sessionMsg { return knock{a} }),
+		actor.Adapt(c.Self(), func(l transport.Listening) sessionMsg { return bound{i, l} }))
+}
+
+// onBound takes one transport's listening address; a port that is taken is left for
+// the next one, if the user did not insist on it.
+func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
+	if m.Err != nil && s.cfg.NextPorts > s.tries && s.cfg.Listen.Port() != 0 {
+		s.tries++
+		s.listen(c, m.transport, netip.AddrPortFrom(s.cfg.Listen.Addr(), s.cfg.Listen.Port()+uint16(s.tries)))
+		return
+	}
+	s.unbound--
+	if m.Err != nil {
+		s.bindErr = errors.Join(s.bindErr, m.Err)
+	} else {
+		s.bound = append(s.bound, m.Addr)
+		s.emit.Tell(Event{Kind: Listening, Addr: m.Addr})
+	}
+	if s.unbound == 0 {
+		for _, r := range s.askers {
+			r.Tell(boundTo{s.bound, s.bindErr})
+		}
+		s.askers = nil
+		early := s.early
+		s.early = nil
+		for _, a := range early {
+			s.onAdd(c, a)
+		}
+	}
+}
+
+// maxEarly torrents may wait for the listening.
+const maxEarly = 10000
+
+func (s *session) onWhereBound(m whereBound) {
+	if s.unbound > 0 || s.self.IsZero() {
+		s.askers = append(s.askers, m.reply)
+		return
+	}
+	m.reply.Tell(boundTo{s.bound, s.bindErr})
+}
+
+// port is what trackers and peers are told.
+func (s *session) port() uint16 {
+	if len(s.bound) == 0 {
+		return 0
+	}
+	return s.bound[0].Port()
+}
+
+// onAdd makes a torrent's actor.
+func (s *session) onAdd(c *actor.Ctx[sessionMsg], m add) {
+	if s.unbound > 0 && !s.closing && len(s.early) < maxEarly {
+		s.early = append(s.early, m)
+		return
+	}
+	t, err := s.makeTorrent(c, &m.opt)
+	m.reply.Tell(added{t, err})
+}
+
+func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torrent, error) {
+	meta := opt.Torrent
+	switch {
+	case s.closing:
+		return nil, ErrClosed
+	case meta == nil:
+		return nil, errors.New("engine: AddOptions.Torrent is missing")
+	case s.torrents[meta.Hash] != nil:
+		return nil, fmt.Errorf("%w: %v", ErrExists, meta.Hash)
+	case !meta.Hash.HasV1:
+		return nil, ErrV2
+	case meta.SSL:
+		return nil, ErrSSL
+	}
+	s.nextID++
+	a, err := newTorrent(s.torrentConfig(opt))
+	if err != nil {
+		return nil, err
+	}
+	hash := meta.Hash
+	mem := &member{}
+	mem.child = actor.Spawn(c, actor.Spec{Name: "torrent", Limit: torrentLimit(s.cfg.Caps), Pump: commandWindow}, a,
+		func(e actor.Exit) sessionMsg { return torrentDown{hash, e} })
+	mem.t = &Torrent{meta: meta, in: mem.child.Inlet, governor: s.governor, id: mem.child.Ref.ID(),
+		session: s.self, disk: s.deps.Disk, store: s.nextID}
+	s.torrents[hash] = mem
+	s.order = append(s.order, mem)
+	for _, w := range hash.Wire() {
+		s.byWire[w] = mem
+	}
+	if opt.Limits != (Limits{}) {
+		s.governor.Tell(setLimits{torrent: mem.t.id, limits: opt.Limits})
+	}
+	s.emit.Tell(Event{Kind: TorrentAdded, Hash: hash, Path: opt.Dir})
+	return mem.t, nil
+}
+
+func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
+	caps := s.cfg.Caps.withDefaults()
+	if opt.MaxPeers > 0 {
+		caps.TorrentPeers = opt.MaxPeers
+	}
+	cfg := torrentConfig{
+		deps: s.deps, governor: s.governor, emit: s.emit, meta: opt.Torrent, lengths: opt.Torrent.Lengths,
+		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
+		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
+		caps: caps, paused: opt.Paused, perIP: !s.cfg.ManyPerIP,
+	}
+	if opt.NoTrackers {
+		cfg.trackers = [][]string{}
+	} else if len(opt.Trackers) > 0 {
+		cfg.trackers = append(append([][]string{}, opt.Torrent.Trackers...), opt.Trackers...)
+	}
+	if len(opt.Peers) > 0 {
+		cfg.peers = []found{{opt.Peers, SourceUser}}
+	}
+	return cfg
+}
+
+func orString(v, d string) string {
+	if v == "" {
+		return d
+	}
+	return v
+}
+
+// onKnock routes a connection to the torrent that it wants.
+func (s *session) onKnock(m knock) {
+	mem := s.byWire[m.Handshake.InfoHash]
+	if mem == nil || s.closing {
+		m.Link.Close(errStranger)
+		return
+	}
+	mem.child.Ref.Offer(arrived{m.Accepted})
+}
+
+func (s *session) onList(m list) {
+	out := make([]*Torrent, len(s.order))
+	for i, mem := range s.order {
+		out[i] = mem.t
+	}
+	m.reply.Tell(out)
+}
+
+func (s *session) onRemove(m remove) {
+	mem := s.torrents[m.hash]
+	if mem == nil {
+		m.reply.Tell(ErrUnknown)
+		return
+	}
+	mem.removed = append(mem.removed, m.reply)
+	mem.child.Ref.Tell(finish{limit: m.limit, remove: true, data: m.data})
+}
+
+func (s *session) onTorrentDown(c *actor.Ctx[sessionMsg], m torrentDown) {
+	mem := s.torrents[m.hash]
+	if mem == nil {
+		return
+	}
+	delete(s.torrents, m.hash)
+	for _, w := range m.hash.Wire() {
+		delete(s.byWire, w)
+	}
+	for i, x := range s.order {
+		if x == mem {
+			s.order = append(s.order[:i], s.order[i+1:]...)
+			break
+		}
+	}
+	s.governor.Tell(leave{mem.t.id}) // again, if it ended well: harmless
+	s.emit.Tell(Event{Kind: TorrentRemoved, Hash: m.hash, Err: m.exit.Err})
+	for _, r := range mem.removed {
+		r.Tell(m.exit.Err)
+	}
+	s.maybeEnd(c)
+}
+
+func (s *session) onCloseAll(c *actor.Ctx[sessionMsg], m closeAll) {
+	if s.closing {
+		return
+	}
+	s.closing = true
+	for _, t := range s.deps.Transports {
+		t.Close()
+	}
+	for _, mem := range s.order {
+		mem.child.Ref.Tell(finish{limit: m.limit})
+	}
+	s.maybeEnd(c)
+}
+
+func (s *session) maybeEnd(c *actor.Ctx[sessionMsg]) {
+	if s.closing && len(s.torrents) == 0 {
+		c.Quit(nil)
+	}
+}

@@ -1,0 +1,252 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/tracker"
+	"github.com/shoal-bt/shoal/transport"
+)
+
+// torrentMsg is everything that can happen to a torrent.
+type torrentMsg interface{ torrentMsg() }
+
+// peerID names a peer within its torrent; never used twice.
+type peerID uint32
+
+// blockRef names one block of the torrent.
+type blockRef struct {
+	piece metainfo.PieceIndex
+	block metainfo.BlockIndex
+}
+
+// run is n consecutive blocks of one piece.
+type run struct {
+	piece metainfo.PieceIndex
+	first metainfo.BlockIndex
+	n     int32
+}
+
+// From the session.
+
+// arrived: a connection came in and asked for this torrent. From: session. A hint:
+// the torrent closes the link if it doesn't want it.
+type arrived struct{ transport.Accepted }
+
+// found: addresses of peers. From: session (user, resume, LSD, DHT). A hint.
+type found struct {
+	addrs  []netip.AddrPort
+	source Source
+}
+
+// pause and resume stop and start all transfer. From: session; reply gets nil or why not.
+type pause struct{ reply actor.Ref[error] }
+type resume struct{ reply actor.Ref[error] }
+
+// finish ends the torrent in good order: "stopped" is announced within limit,
+// partial pieces and counters are saved, then the torrent quits. With remove its
+// records go, with data its payload too. From: session. Ended by the torrent's
+// Exit, whose Err is nil when all went well.
+type finish struct {
+	limit  time.Duration
+	remove bool
+	data   bool
+}
+
+// Commands of a person or program. From: session, at most commandWindow in all;
+// each is answered at its reply.
+type setPriorities struct {
+	file  []uint8 // by file: 0 not wanted, 1..7, 4 normal
+	reply actor.Ref[error]
+}
+type setStrategy struct {
+	picker, choker string // "" leaves it
+	reply          actor.Ref[error]
+}
+type recheck struct{ reply actor.Ref[error] } // answered when the check is done
+type reannounce struct{ reply actor.Ref[error] }
+type addTrackers struct {
+	urls  []string
+	reply actor.Ref[error]
+}
+type move struct {
+	dir   string
+	reply actor.Ref[error]
+}
+type rename struct {
+	file  metainfo.FileIndex
+	path  string
+	reply actor.Ref[error]
+}
+
+// syncAll makes what is written durable. Answered when it is.
+type syncAll struct{ reply actor.Ref[error] }
+
+// askStats, askPeers, askTrackers: snapshots for whoever shows them.
+type askStats struct{ reply actor.Ref[TorrentStats] }
+type askPeers struct{ reply actor.Ref[[]PeerStats] }
+type askTrackers struct{ reply actor.Ref[[]TrackerStats] }
+type askFiles struct{ reply actor.Ref[[]FileStats] }
+
+// urgent: a Reader wants these pieces by deadline; it is a lease that ends at until
+// unless renewed. From: session, for a Reader.
+type urgent struct {
+	reader      uint64
+	first, last metainfo.PieceIndex
+	until       actor.Time // 0 ends it
+}
+
+// await: tell reply when the piece is verified and on disk, or that it will not be
+// before the torrent ends. From: session, for a Reader.
+type await struct {
+	piece metainfo.PieceIndex
+	reply actor.Ref[error]
+}
+
+// From peers.
+
+// report is what one drain of a peer's socket, or one of its timers, has changed:
+// at most one a turn of the peer. It is pooled; the torrent gives it back. The
+// state in it replaces the last one. A standing need is answered by an assignment
+// as soon as there is work. From: peer.
+type report struct {
+	peer  peerID
+	state peerState
+
+	shook     *shook    // once, first: the handshake is complete
+	has       *bits.Set // the remote's bitfield, now the torrent's
+	haves     []metainfo.PieceIndex
+	suggested []metainfo.PieceIndex // BEP 6
+	fast      []metainfo.PieceIndex // BEP 6 allowed fast: may be asked for while choked; see needFast
+	blocks    []storage.Entry       // delivered; the slots are now the torrent's
+	back      []blockRef            // leases that ended without a block: reject, choke, timeout
+	wasted    int64                 // bytes of payload that nobody had asked for (any more)
+}
+
+// shook is what a handshake told.
+type shook struct {
+	id       [20]byte
+	fast     bool
+	incoming bool
+	addr     netip.AddrPort // where it can be dialed; zero if unknown
+	client   string         // BEP 10's v, untrusted; may come later in state
+}
+
+// peerState is the peer's own state as the torrent needs it.
+type peerState struct {
+	interested bool // the remote wants something of us
+	chokesUs   bool
+	snubbed    bool
+	need       int32  // room for this many more requests; a standing offer
+	needFast   int32  // while chokesUs: room for requests of allowed-fast pieces alone
+	assigned   uint32 // assignments with runs that it has had: need is stale while others are on their way
+	queued     int32  // requests out at the remote
+	down, up   int64  // payload bytes, whole life
+	rate       int64  // of download, bytes a second
+	rtt        actor.Duration
+	uploadOnly bool   // BEP 21
+	listen     uint16 // BEP 10's p: the remote's listening port
+	client     string
+}
+
+// peerDown: a peer has ended. Its leases are over. Reserved by Spawn.
+type peerDown struct {
+	peer peerID
+	exit actor.Exit
+}
+
+// From below.
+
+// stored: storage answers.
+type stored struct{ storage.Answer }
+
+// announced: the announcer answers or reports.
+type announced struct{ tracker.Answer }
+
+// announcerDown: the announcer has ended.
+type announcerDown struct{ exit actor.Exit }
+
+// dialsGranted: the governor lets n connections be made. Answers wantDials.
+type dialsGranted struct{ n int32 }
+
+// slots is a signal of the governor: how many peers this torrent may unchoke.
+type slots struct{ n int32 }
+
+// limitsChanged is a signal of the governor: whether peers must ask for bytes.
+type limitsChanged struct{ lim limited }
+
+// tick is the torrent's own timer; there is at most one of each kind.
+type tick struct{ kind tickKind }
+
+type tickKind uint8
+
+const (
+	tickChoke  tickKind = iota // the choker asked to be called again
+	tickHaves                  // the sweep of new haves is due
+	tickDial                   // a candidate may be tried again
+	tickSecond                 // rates and needs, only while something moves
+	tickSave                   // counters and peers are due to be saved
+	tickLease                  // a Reader's lease ends
+	numTicks
+)
+
+func (arrived) torrentMsg()       {}
+func (found) torrentMsg()         {}
+func (pause) torrentMsg()         {}
+func (resume) torrentMsg()        {}
+func (finish) torrentMsg()        {}
+func (setPriorities) torrentMsg() {}
+func (setStrategy) torrentMsg()   {}
+func (recheck) torrentMsg()       {}
+func (reannounce) torrentMsg()    {}
+func (addTrackers) torrentMsg()   {}
+func (move) torrentMsg()          {}
+func (rename) torrentMsg()        {}
+func (syncAll) torrentMsg()       {}
+func (askStats) torrentMsg()      {}
+func (askPeers) torrentMsg()      {}
+func (askTrackers) torrentMsg()   {}
+func (askFiles) torrentMsg()      {}
+func (urgent) torrentMsg()        {}
+func (await) torrentMsg()         {}
+func (*report) torrentMsg()       {}
+func (peerDown) torrentMsg()      {}
+func (stored) torrentMsg()        {}
+func (announced) torrentMsg()     {}
+func (announcerDown) torrentMsg() {}
+func (dialsGranted) torrentMsg()  {}
+func (slots) torrentMsg()         {}
+func (limitsChanged) torrentMsg() {}
+func (tick) torrentMsg()          {}
+
+// Kinds of signals that reach a torrent.
+const (
+	signalSlots uint8 = iota
+	signalLimits
+)
+
+// SignalKind implements actor.Signal.
+func (slots) SignalKind() uint8         { return signalSlots }
+func (limitsChanged) SignalKind() uint8 { return signalLimits }
+
+// Drop gives back the slots of a report that nobody will read.
+func (r *report) Drop() {
+	for i := range r.blocks {
+		r.blocks[i].Data.Release()
+	}
+	r.blocks = r.blocks[:0]
+}
+
+// Drop closes the connection that nobody will take.
+func (a arrived) Drop() { a.Accepted.Drop() }
+
+// Drop releases what an answer carries.
+func (s stored) Drop() {
+	if d, ok := s.Answer.(actor.Dropper); ok {
+		d.Drop()
+	}
+}

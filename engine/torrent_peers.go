@@ -1,0 +1,418 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/choker"
+	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/transport"
+)
+
+// Why a torrent ends a connection: none of these is the remote's fault.
+var (
+	errSelf      = errors.New("connected to ourselves")
+	errTwice     = errors.New("already connected to this peer")
+	errFull      = errors.New("no room for more peers")
+	errBothSeeds = errors.New("both sides are seeds")
+	errBanned    = errors.New("banned: it sent bad data")
+	errPaused    = errors.New("torrent paused")
+)
+
+// swarm is a torrent's connections and the addresses it knows. Owner: the torrent.
+type swarm struct {
+	caps       Caps
+	list       []*peerEntry // connected or connecting, in order of their ids
+	byID       map[peerID]*peerEntry
+	lastID     peerID
+	book       addressBook
+	live       int32 // of list: handshake done
+	seeds      int32 // of live
+	interested int32
+	dialing    int32
+	asked      int32 // dials that the governor was asked for
+	nextDial   actor.Time
+	limits     limited
+	banned     []peerID // of this run
+	failures   []string // the last reasons why no connection came about
+}
+
+// peerEntry is the torrent's side of one connection.
+type peerEntry struct {
+	id       peerID
+	child    actor.Child[peerMsg]
+	addr     netip.AddrPort // of the connection
+	dial     netip.AddrPort // where it listens, if known
+	source   Source
+	trans    string
+	incoming bool
+	dialing  bool // no connection yet
+	live     bool // the handshake is done
+	gone     bool // told to stop: nothing more counts
+	remote   [20]byte
+	fast     bool
+
+	state     peerState // as last reported
+	has       *bits.Set // nil: not yet said
+	seed      bool      // counted as a seed
+	wants     int32     // pieces that it has and we want
+	stance    stance    // as last told
+	assigned  uint32    // assignments with runs sent
+	asked     int32     // leases out, second ones not counted
+	dups      int32     // second leases out
+	mine      []*partial
+	suggested []int32
+	hungry    bool // in the list of those to serve
+	waiting   bool // its need could not be met
+	parole    bool
+	banned    bool
+
+	since    actor.Time // connected
+	changed  actor.Time // last choke or unchoke
+	grant    choker.Grant
+	lastDown int64 // at the last choker round
+	lastUp   int64
+	meter    pairMeter
+}
+
+func (s *swarm) init(caps Caps) {
+	s.caps = caps
+	s.byID = map[peerID]*peerEntry{}
+}
+
+func (p *peerEntry) forget(a *partial) {
+	for i, x := range p.mine {
+		if x == a {
+			p.mine = append(p.mine[:i], p.mine[i+1:]...)
+			return
+		}
+	}
+}
+
+// maxSuggested of a peer's suggestions (BEP 6) are remembered.
+const maxSuggested = 16
+
+func (p *peerEntry) suggest(i int32) {
+	if len(p.suggested) == maxSuggested {
+		p.suggested = append(p.suggested[:0], p.suggested[1:]...)
+	}
+	p.suggested = append(p.suggested, i)
+}
+
+// onFound remembers addresses.
+func (t *torrent) onFound(c *actor.Ctx[torrentMsg], f found) {
+	for _, a := range f.addrs {
+		if !t.blame.isBanned(a, [20]byte{}) && t.swarm.book.add(a, f.source) {
+			t.swarm.nextDial = c.Now()
+		}
+	}
+}
+
+// askDials asks the governor for as many connections as would be of use.
+func (t *torrent) askDials(c *actor.Ctx[torrentMsg]) {
+	if !t.mayConnect() {
+		t.withdrawDials(c)
+		return
+	}
+	now := c.Now()
+	if t.swarm.nextDial > now {
+		t.armDial(c)
+		return
+	}
+	room := t.swarm.caps.TorrentPeers - int32(len(t.swarm.list))
+	n := min(room, dialWindow-t.swarm.dialing, t.swarm.book.ready(now))
+	if n <= 0 {
+		_, when := t.nextReady(now)
+		t.swarm.nextDial = when
+		t.withdrawDials(c)
+		t.armDial(c)
+		return
+	}
+	if n != t.swarm.asked {
+		t.swarm.asked = n
+		t.cfg.governor.Tell(wantDials{c.ID(), n})
+	}
+}
+
+func (t *torrent) withdrawDials(c *actor.Ctx[torrentMsg]) {
+	if t.swarm.asked > 0 {
+		t.swarm.asked = 0
+		t.cfg.governor.Tell(wantDials{c.ID(), 0})
+	}
+}
+
+// nextReady says when an address may be tried, if none may now.
+func (t *torrent) nextReady(now actor.Time) (bool, actor.Time) {
+	when := actor.Never
+	for _, x := range t.swarm.book.list {
+		if t.swarm.book.idle(x) && x.next > now {
+			when = min(when, x.next)
+		}
+	}
+	return when != actor.Never, when
+}
+
+func (t *torrent) armDial(c *actor.Ctx[torrentMsg]) {
+	if t.swarm.nextDial != actor.Never && !t.armed(tickDial) {
+		t.after(c, t.swarm.nextDial.Sub(c.Now()), tickDial)
+	}
+}
+
+// mayConnect reports whether the torrent wants connections at all: a seed dials
+// nobody it does not have to, but answers whoever comes.
+func (t *torrent) mayConnect() bool {
+	return t.life.state == Downloading || t.life.state == Seeding
+}
+
+// onDialsGranted makes as many connections as the governor lets us.
+func (t *torrent) onDialsGranted(c *actor.Ctx[torrentMsg], m dialsGranted) {
+	t.swarm.asked = 0
+	for range m.n {
+		var x *candidate
+		if t.mayConnect() {
+			x, _ = t.swarm.book.next(c.Now())
+		}
+		if x == nil {
+			t.cfg.governor.Tell(dialOver{c.ID(), false})
+			continue
+		}
+		t.dial(c, x)
+	}
+}
+
+// dial starts a peer that begins with a connection to make.
+func (t *torrent) dial(c *actor.Ctx[torrentMsg], x *candidate) {
+	p := t.newEntry(c, x.addr, x.source)
+	p.dial, p.dialing = x.addr, true
+	t.swarm.dialing++
+	tr := t.cfg.deps.Transports[int(x.fails)%len(t.cfg.deps.Transports)]
+	p.trans = tr.Name()
+	t.spawnPeer(c, p, nil, begin{
+		transport: tr,
+		dial:      transport.Dial{Addr: x.addr, Origin: x.source.origin(), InfoHash: t.cfg.meta.Hash, Timeout: dialTime},
+	})
+}
+
+func (t *torrent) newEntry(c *actor.Ctx[torrentMsg], addr netip.AddrPort, source Source) *peerEntry {
+	t.swarm.lastID++
+	p := &peerEntry{id: t.swarm.lastID, addr: addr, source: source, since: c.Now(), changed: c.Now()}
+	t.swarm.list = append(t.swarm.list, p)
+	t.swarm.byID[p.id] = p
+	return p
+}
+
+// spawnPeer starts the peer's actor; in is the connection if it came in.
+func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transport.Accepted, b begin) {
+	have := t.pieces.have.Clone()
+	cfg := peerConfig{
+		id: p.id, torrent: t.self, torrentActor: c.ID(), governor: t.cfg.governor,
+		disk: t.cfg.deps.Disk, store: t.cfg.store,
+		lengths: t.cfg.lengths, infoHash: t.cfg.meta.Hash.V1, ourID: t.cfg.ourID,
+		version: t.cfg.version, port: t.cfg.port, addr: p.addr,
+		have: &have, log: t.pieces.log, lim: t.swarm.limits,
+	}
+	if in != nil {
+		cfg.link, cfg.theirs = in.Link, &in.Handshake
+	}
+	id := p.id
+	spec := actor.Spec{Name: "peer", Limit: peerLimit, Pump: linkPump}
+	p.child = actor.Spawn(c, spec, newPeer(cfg), func(e actor.Exit) torrentMsg { return peerDown{id, e} })
+	b.events = actor.AdaptInlet(p.child.Inlet, peerEvent)
+	p.child.Ref.Tell(b)
+}
+
+// onArrived takes a connection that came in, if there is room.
+func (t *torrent) onArrived(c *actor.Ctx[torrentMsg], m arrived) {
+	info := m.Link.Info()
+	if why := t.refuse(info.Remote, m.Handshake.PeerID); why != nil {
+		m.Link.Close(why)
+		return
+	}
+	p := t.newEntry(c, info.Remote, SourceIncoming)
+	p.incoming, p.trans = true, info.Transport
+	t.cfg.governor.Tell(tookPeer{c.ID()})
+	t.spawnPeer(c, p, &m.Accepted, begin{})
+}
+
+// refuse says why a connection that came in is not wanted.
+func (t *torrent) refuse(from netip.AddrPort, id [20]byte) error {
+	switch {
+	case !t.mayConnect():
+		return errPaused
+	case t.blame.isBanned(from, id):
+		return errBanned
+	case id == t.cfg.ourID:
+		return errSelf
+	case int32(len(t.swarm.list)) >= t.swarm.caps.TorrentPeers:
+		return errFull
+	case t.cfg.perIP && !localAddr(from.Addr()) && t.hasIP(from.Addr()):
+		return errTwice
+	}
+	return nil
+}
+
+// localAddr: private and loopback addresses are exempt from per-IP rules, since a
+// household or a laboratory is behind one.
+func localAddr(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()
+}
+
+func (t *torrent) hasIP(ip netip.Addr) bool {
+	for _, p := range t.swarm.list {
+		if p.live && p.addr.Addr() == ip {
+			return true
+		}
+	}
+	return false
+}
+
+// onShook admits a peer whose handshake is complete.
+func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
+	if p.dialing {
+		t.dialEnded(c, p, true)
+	}
+	p.remote, p.fast = s.id, s.fast
+	if why := t.unwelcome(c, p); why != nil {
+		t.drop(p, why)
+		return
+	}
+	p.live, p.since = true, c.Now()
+	t.swarm.live++
+	t.swarm.book.connected(p.dial)
+	p.child.Ref.Notify(haves{t.pieces.log})
+	t.choke.due = true
+	t.cfg.emit.Tell(Event{Kind: PeerConnected, Hash: t.cfg.meta.Hash, Addr: p.addr})
+}
+
+// unwelcome says why a peer that has shaken hands must go.
+func (t *torrent) unwelcome(c *actor.Ctx[torrentMsg], p *peerEntry) error {
+	if p.remote == t.cfg.ourID {
+		t.swarm.book.remove(p.dial)
+		return errSelf
+	}
+	if t.blame.isBanned(p.addr, p.remote) {
+		return errBanned
+	}
+	for _, q := range t.swarm.list {
+		if q == p || q.gone || !q.live || q.remote != p.remote {
+			continue
+		}
+		// When both dial each other at once, both ends must keep the same
+		// connection: the one that the smaller peer id has made.
+		if q.incoming != p.incoming && p.incoming == (string(p.remote[:]) < string(t.cfg.ourID[:])) {
+			t.drop(q, errTwice)
+			return nil
+		}
+		return errTwice
+	}
+	return nil
+}
+
+// dialEnded gives the half-open slot back.
+func (t *torrent) dialEnded(c *actor.Ctx[torrentMsg], p *peerEntry, connected bool) {
+	p.dialing = false
+	t.swarm.dialing--
+	t.cfg.governor.Tell(dialOver{c.ID(), connected})
+}
+
+// drop tells a peer to go. Its leases are over at once: nothing that still comes
+// from it counts.
+func (t *torrent) drop(p *peerEntry, why error) {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	t.release(p)
+	p.child.Stop(why)
+}
+
+// release takes a peer out of everything but the list of connections.
+func (t *torrent) release(p *peerEntry) {
+	t.setWaiting(p, false)
+	if p.live {
+		t.swarm.live--
+	}
+	if p.state.interested {
+		t.swarm.interested--
+	}
+	t.uncountPeer(p)
+	p.has = nil
+	for len(p.mine) > 0 {
+		t.disown(p.mine[0])
+	}
+	t.endLeases(p)
+	t.choke.forget(p)
+	t.choke.due = true
+}
+
+// endLeases frees every block that was asked of a peer.
+func (t *torrent) endLeases(p *peerEntry) {
+	if p.asked > 0 || p.dups > 0 {
+		for _, a := range t.pieces.open {
+			for b := range a.state {
+				t.giveBack(p, blockRef{a.piece, blockIndex(int32(b))})
+			}
+		}
+		t.feedAll()
+	}
+}
+
+// onPeerDown is the end of a connection, or of the try to make one.
+func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
+	p := t.swarm.byID[m.peer]
+	if p == nil {
+		return
+	}
+	if !p.gone {
+		p.gone = true
+		t.release(p)
+	}
+	delete(t.swarm.byID, p.id)
+	for i, q := range t.swarm.list {
+		if q == p {
+			t.swarm.list = append(t.swarm.list[:i], t.swarm.list[i+1:]...)
+			break
+		}
+	}
+	if p.dialing {
+		t.dialEnded(c, p, false)
+	} else {
+		t.cfg.governor.Tell(lostPeer{c.ID()})
+	}
+	t.cfg.governor.Tell(peerLeft{c.ID(), p.child.Ref.ID()})
+	t.swarm.book.over(p.dial, c.Now(), !p.live)
+	t.swarm.nextDial = c.Now()
+	if p.live {
+		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.meta.Hash, Addr: p.addr, Err: m.exit.Err})
+	} else if m.exit.Err != nil {
+		t.swarm.noteFailure(fmt.Sprintf("%v: %v", p.addr, m.exit.Err))
+	}
+	t.maybeEnd(c)
+}
+
+// dropAll ends every connection.
+func (t *torrent) dropAll(why error) {
+	for _, p := range t.swarm.list {
+		t.drop(p, why)
+	}
+}
+
+// dropSeeds ends the connections that serve nobody: both sides have everything.
+func (t *torrent) dropSeeds() {
+	for _, p := range t.swarm.list {
+		if !p.gone {
+			t.parted(p)
+		}
+	}
+}
+
+func (t *torrent) onLimitsChanged(m limitsChanged) {
+	t.swarm.limits = m.lim
+	for _, p := range t.swarm.list {
+		if !p.gone {
+			p.child.Ref.Notify(rates{m.lim})
+		}
+	}
+}

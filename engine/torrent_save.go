@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"net/netip"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/bencode"
+	"github.com/shoal-bt/shoal/storage"
+)
+
+// savedPeers addresses are remembered over a restart: the ones that worked first.
+const savedPeers = 50
+
+// saved are a torrent's own facts, kept by storage as one opaque value. Unknown keys
+// are ignored, missing ones are zero, so that versions may differ.
+type saved struct {
+	downEver, upEver int64
+	priority         []uint8
+	trackers         []string
+	peers            []netip.AddrPort
+	fetched          bool
+}
+
+// save gives the torrent's own facts to storage, and does so again later.
+func (t *torrent) save(c *actor.Ctx[torrentMsg]) {
+	if !t.disk.open {
+		return
+	}
+	s := saved{
+		downEver: t.count.downEver + t.count.down, upEver: t.count.upEver + t.count.up,
+		priority: t.cfg.options.Priority, trackers: t.cfg.extra, peers: t.goodPeers(),
+	}
+	t.request(actor.Ref[error]{}, func(k uint64) storage.Message {
+		return storage.Save{ID: t.cfg.store, Value: s.encode(), Cookie: k}
+	})
+	if !t.life.finishing && t.swarm.live > 0 {
+		t.after(c, saveEvery, tickSave)
+	}
+}
+
+// goodPeers lists addresses worth trying after a restart, connected ones first.
+func (t *torrent) goodPeers() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, p := range t.swarm.list {
+		if p.live && p.dial.IsValid() && len(out) < savedPeers {
+			out = append(out, p.dial)
+		}
+	}
+	for _, x := range t.swarm.book.list {
+		if !x.busy && x.fails == 0 && len(out) < savedPeers {
+			out = append(out, x.addr)
+		}
+	}
+	return out
+}
+
+// load takes the facts of an earlier run.
+func (t *torrent) load(value []byte) {
+	if value == nil {
+		return
+	}
+	s, err := decodeSaved(value)
+	if err != nil {
+		return // storage's checksum held, so it is of another version: begin anew
+	}
+	t.count.downEver, t.count.upEver = s.downEver, s.upEver
+	if t.cfg.options.Priority == nil && len(s.priority) == len(t.cfg.meta.Files) {
+		t.cfg.options.Priority = s.priority
+	}
+	for _, a := range s.peers {
+		t.swarm.book.add(a, SourceResume)
+	}
+	t.cfg.extra = append(t.cfg.extra, s.trackers...)
+}
+
+func (s *saved) encode() []byte {
+	m := bencode.M{"down": s.downEver, "up": s.upEver}
+	if s.priority != nil {
+		m["priority"] = s.priority
+	}
+	var urls, peers bencode.L
+	for _, u := range s.trackers {
+		urls = append(urls, u)
+	}
+	for _, a := range s.peers {
+		peers = append(peers, a.String())
+	}
+	m["trackers"], m["peers"] = urls, peers
+	b, err := bencode.Encode(m)
+	if err != nil {
+		panic(err) // only of types that this function chose
+	}
+	return b
+}
+
+func decodeSaved(b []byte) (s saved, err error) {
+	v, err := bencode.Parse(b, bencode.Options{})
+	if err != nil {
+		return s, err
+	}
+	s.downEver, _ = v.Get("down").Int()
+	s.upEver, _ = v.Get("up").Int()
+	if p, ok := v.Get("priority").Bytes(); ok {
+		s.priority = append([]uint8(nil), p...)
+	}
+	for u := range v.Get("trackers").List() {
+		s.trackers = append(s.trackers, u.Text())
+	}
+	for a := range v.Get("peers").List() {
+		if addr, err := netip.ParseAddrPort(a.Text()); err == nil {
+			s.peers = append(s.peers, addr)
+		}
+	}
+	return s, nil
+}
