@@ -68,20 +68,48 @@ func (t *Tokenizer) Done() bool { return t.done }
 
 // Next reads one token. After the outermost value is complete, or after an
 // error, it must not be called again. Errors are *Error.
-func (t *Tokenizer) Next() (Token, error) {
-	if err := t.admit(); err != nil {
-		return Token{}, err
+func (t *Tokenizer) Next() (tok Token, err error) {
+	if e := t.step(&tok); e != nil {
+		return Token{}, e
 	}
-	tok, err := t.read()
-	if err != nil {
-		return Token{}, err
-	}
-	t.done = len(t.stack) == 0
 	return tok, nil
 }
 
+// step is Next for loops: nothing is copied. Of tok it sets what the token has.
+func (t *Tokenizer) step(tok *Token) *Error {
+	if e := t.admit(); e != nil {
+		return e
+	}
+	n := len(t.stack)
+	var top *frame
+	if n > 0 {
+		top = &t.stack[n-1]
+	}
+	c := t.data[t.off]
+	wantsKey := top != nil && top.dict && !top.value
+	tok.Off, tok.Key, tok.Text = t.off, false, nil
+	switch {
+	case c == 'e':
+		return t.end(tok, top)
+	case digit(c):
+		return t.readString(tok, top, wantsKey)
+	case wantsKey:
+		return &Error{KeyNotString, t.off}
+	case c == 'l' || c == 'd':
+		t.open(tok, top, c == 'd')
+		return nil
+	case c == 'i':
+		return t.readInt(tok, top)
+	}
+	return &Error{BadToken, t.off}
+}
+
 // admit checks the limits before a token is looked at.
-func (t *Tokenizer) admit() error {
+func (t *Tokenizer) admit() *Error {
+	if t.off < len(t.data) && len(t.stack) < t.limits.Depth && t.tokens < t.limits.Tokens && len(t.data) <= t.limits.Size {
+		t.tokens++
+		return nil
+	}
 	switch {
 	case len(t.data) > t.limits.Size:
 		return &Error{TooBig, t.limits.Size}
@@ -89,71 +117,50 @@ func (t *Tokenizer) admit() error {
 		return &Error{UnexpectedEnd, len(t.data)}
 	case len(t.stack) >= t.limits.Depth:
 		return &Error{TooDeep, t.off}
-	case t.tokens >= t.limits.Tokens:
-		return &Error{TooMany, t.off}
 	}
-	t.tokens++
+	return &Error{TooMany, t.off}
+}
+
+// valueDone notes that the pending key of the innermost dict got its value, and
+// that a value outside everything is all there is.
+func (t *Tokenizer) valueDone(top *frame) {
+	if top != nil {
+		top.value = false
+	} else {
+		t.done = true
+	}
+}
+
+func (t *Tokenizer) open(tok *Token, top *frame, dict bool) {
+	if top != nil {
+		top.value = false
+	}
+	t.stack = append(t.stack, frame{dict: dict})
+	t.off++
+	tok.Kind = List
+	if dict {
+		tok.Kind = Dict
+	}
+}
+
+func (t *Tokenizer) end(tok *Token, top *frame) *Error {
+	if top == nil {
+		return &Error{BadToken, t.off}
+	}
+	if top.value {
+		return &Error{MissingValue, t.off}
+	}
+	t.stack = t.stack[:len(t.stack)-1]
+	t.done = len(t.stack) == 0
+	t.off++
+	tok.Kind = End
 	return nil
-}
-
-func (t *Tokenizer) read() (Token, error) {
-	c := t.data[t.off]
-	key := t.wantsKey()
-	if key && c != 'e' && !digit(c) {
-		return Token{}, &Error{KeyNotString, t.off}
-	}
-	switch {
-	case c == 'i':
-		t.valueBegins()
-		return t.readInt()
-	case c == 'l':
-		return t.open(List), nil
-	case c == 'd':
-		return t.open(Dict), nil
-	case c == 'e':
-		return t.end()
-	case digit(c):
-		return t.readString(key)
-	}
-	return Token{}, &Error{BadToken, t.off}
-}
-
-func (t *Tokenizer) wantsKey() bool {
-	n := len(t.stack)
-	return n > 0 && t.stack[n-1].dict && !t.stack[n-1].value
-}
-
-// valueBegins notes that the pending key of the innermost dict got its value.
-func (t *Tokenizer) valueBegins() {
-	if n := len(t.stack); n > 0 {
-		t.stack[n-1].value = false
-	}
-}
-
-func (t *Tokenizer) open(k Kind) Token {
-	t.valueBegins()
-	t.stack = append(t.stack, frame{dict: k == Dict})
-	t.off++
-	return Token{Kind: k, Off: t.off - 1}
-}
-
-func (t *Tokenizer) end() (Token, error) {
-	n := len(t.stack)
-	if n == 0 {
-		return Token{}, &Error{BadToken, t.off}
-	}
-	if t.stack[n-1].value {
-		return Token{}, &Error{MissingValue, t.off}
-	}
-	t.stack = t.stack[:n-1]
-	t.off++
-	return Token{Kind: End, Off: t.off - 1}, nil
 }
 
 // readInt reads i<digits>e. BEP 3: "Integers have no size limitation. i-0e is
 // invalid. All encodings with a leading zero, such as i03e, are invalid, other
 // than i0e". We read as many digits as a 64-bit number can have.
-func (t *Tokenizer) readInt() (Token, error) {
+func (t *Tokenizer) readInt(tok *Token, top *frame) *Error {
 	off := t.off
 	from := off + 1
 	first := from
@@ -166,45 +173,46 @@ func (t *Tokenizer) readInt() (Token, error) {
 	}
 	switch {
 	case to == len(t.data):
-		return Token{}, &Error{UnexpectedEnd, to}
+		return &Error{UnexpectedEnd, to}
 	case to == first || t.data[to] != 'e':
-		return Token{}, &Error{BadInt, to}
+		return &Error{BadInt, to}
 	case to-first > maxDigits:
-		return Token{}, &Error{Overflow, off}
+		return &Error{Overflow, off}
 	case t.strict && t.data[first] == '0' && to-first > 1:
-		return Token{}, &Error{LeadingZero, off}
+		return &Error{LeadingZero, off}
 	case t.strict && t.data[first] == '0' && first > from:
-		return Token{}, &Error{NegativeZero, off}
+		return &Error{NegativeZero, off}
 	}
 	t.off = to + 1
-	return Token{Kind: Int, Off: off, Text: t.data[from:to]}, nil
+	t.valueDone(top)
+	tok.Kind, tok.Text = Int, t.data[from:to:to]
+	return nil
 }
 
-func (t *Tokenizer) readString(key bool) (Token, error) {
+func (t *Tokenizer) readString(tok *Token, top *frame, key bool) *Error {
 	off := t.off
 	n, from, code := stringHeader(t.data, off)
 	if code != 0 {
-		return Token{}, &Error{code, from}
+		return &Error{code, from}
 	}
 	if n > len(t.data)-from {
-		return Token{}, &Error{UnexpectedEnd, len(t.data)}
+		return &Error{UnexpectedEnd, len(t.data)}
 	}
 	if t.strict && t.data[off] == '0' && t.data[off+1] != ':' {
-		return Token{}, &Error{LeadingZero, off}
+		return &Error{LeadingZero, off}
 	}
 	t.off = from + n
-	tok := Token{Kind: String, Key: key, Off: off, Text: t.data[from:t.off:t.off]}
+	tok.Kind, tok.Key, tok.Text = String, key, t.data[from:t.off:t.off]
 	if key {
-		return tok, t.noteKey(off, from, t.off)
+		return t.noteKey(top, off, from, t.off)
 	}
-	t.valueBegins()
-	return tok, nil
+	t.valueDone(top)
+	return nil
 }
 
 // noteKey remembers a key. BEP 3: "Keys must be strings and appear in sorted
 // order (sorted as raw strings, not alphanumerics)".
-func (t *Tokenizer) noteKey(off, from, to int) error {
-	f := &t.stack[len(t.stack)-1]
+func (t *Tokenizer) noteKey(f *frame, off, from, to int) *Error {
 	if t.strict && f.keyed {
 		switch c := bytes.Compare(t.data[f.lastFrom:f.lastTo], t.data[from:to]); {
 		case c == 0:

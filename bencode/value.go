@@ -38,9 +38,9 @@ func ParsePrefix(data []byte, o Options) (v Value, rest []byte, err error) {
 // called where a key or an end comes next.
 func (t *Tokenizer) Value() (Value, error) {
 	from, depth := t.off, len(t.stack)
+	var tok Token
 	for {
-		tok, err := t.Next()
-		if err != nil {
+		if err := t.step(&tok); err != nil {
 			return Value{}, err
 		}
 		if len(t.stack) == depth && !tok.Key {

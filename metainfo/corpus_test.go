@@ -211,7 +211,8 @@ func indexedFact(tor *Torrent, base string, i int) (string, bool) {
 	case "size":
 		return strconv.FormatInt(f.Length, 10), true
 	case "root":
-		return hex.EncodeToString(f.Root[:]), true
+		root, _ := f.Root()
+		return hex.EncodeToString(root[:]), true
 	}
 	return "", false
 }

@@ -38,6 +38,7 @@ const (
 	UnsupportedScheme
 	MissingInfoHash
 	InvalidInfoHash
+	InvalidURL
 )
 
 // codes has for each code the name that libtorrent gives the same error (so that
@@ -74,6 +75,7 @@ var codes = [...]struct{ name, text string }{
 	UnsupportedScheme:  {"unsupported_url_protocol", "unsupported link"},
 	MissingInfoHash:    {"missing_info_hash_in_uri", "magnet link has no BitTorrent info-hash"},
 	InvalidInfoHash:    {"invalid_info_hash", "invalid info-hash"},
+	InvalidURL:         {"invalid_url", "invalid URL"},
 }
 
 // String is a few words of plain English for a user.

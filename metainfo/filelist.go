@@ -27,7 +27,10 @@ type fileList struct {
 	root     string // the clean name of the torrent
 	pieceLen int64
 
-	files []File
+	files     []File
+	scratch   []byte // a path in the making
+	pathBytes int    // of all paths
+
 	total int64 // bytes listed
 	span  int64 // bytes with every v2 file padded to whole pieces
 }
@@ -101,6 +104,7 @@ func (d *fileDict) size() (int64, error) {
 // readFiles reads the v1 list of files.
 func (l *fileList) readFiles(list bencode.Value) error {
 	l.multi = true
+	l.files = make([]File, 0, min(list.Len(), MaxFiles))
 	for v := range list.List() {
 		if err := l.readFile(v); err != nil {
 			return err
@@ -133,12 +137,12 @@ func (l *fileList) readPath(d *fileDict, size int64) (Path, error) {
 	if d.pathUTF8.Kind() == bencode.List {
 		v = d.pathUTF8
 	}
-	elements, err := readElements(v)
+	path, err := l.readElements(l.root, v, false)
 	switch {
 	case err != nil:
 		return Path{}, err
-	case len(elements) > 0:
-		return l.path(l.root, elements), nil
+	case path != l.root:
+		return Path{path}, nil
 	case d.attr&AttrPad != 0:
 		return padPath(size), nil
 	}
@@ -147,27 +151,42 @@ func (l *fileList) readPath(d *fileDict, size int64) (Path, error) {
 
 func padPath(size int64) Path { return Path{".pad/" + strconv.FormatInt(size, 10)} }
 
-func (l *fileList) path(s string, elements []string) Path {
-	for _, e := range elements {
-		s = appendElement(s, e, l.portable)
-	}
-	return Path{s}
-}
-
-// readElements reads a list of strings; other kinds have none.
-func readElements(list bencode.Value) ([]string, error) {
-	var out []string
+// readElements appends a list of strings to a path, one element each; other
+// kinds add nothing. With noDots, "." and ".." add nothing either.
+func (l *fileList) readElements(path string, list bencode.Value, noDots bool) (string, error) {
+	l.scratch = append(l.scratch[:0], path...)
+	n := 0
 	for v := range list.List() {
 		b, ok := v.Bytes()
 		if !ok {
-			return nil, &Error{InvalidName, "a path has an element that is no string"}
+			return "", &Error{InvalidName, "a path has an element that is no string"}
 		}
-		if len(out) == MaxDirDepth {
-			return nil, &Error{DirectoryTooDeep, fmt.Sprintf("a path of more than %d elements", MaxDirDepth)}
+		if n++; n > MaxDirDepth {
+			return "", &Error{DirectoryTooDeep, fmt.Sprintf("a path of more than %d elements", MaxDirDepth)}
 		}
-		out = append(out, string(b))
+		if noDots && (string(b) == "." || string(b) == "..") {
+			continue
+		}
+		l.scratch = l.appendElement(l.scratch, b)
 	}
-	return out, nil
+	return string(l.scratch), nil
+}
+
+// join is path with one more element.
+func (l *fileList) join(path string, element []byte) string {
+	l.scratch = l.appendElement(append(l.scratch[:0], path...), element)
+	return string(l.scratch)
+}
+
+// appendElement is like the function, without allocating in the usual case.
+func (l *fileList) appendElement(dst, element []byte) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, '/')
+	}
+	if plain(element) && element[0] != '.' && !l.portable {
+		return append(dst, element...)
+	}
+	return append(dst, appendElement("", string(element), l.portable)...)
 }
 
 // readSingle reads the only file of a v1 torrent, which is the info dictionary
@@ -206,23 +225,17 @@ func (l *fileList) readTarget(d *fileDict) (Path, error) {
 	if d.attr&AttrSymlink == 0 {
 		return Path{}, nil
 	}
-	elements, err := readElements(d.symlink)
-	if err != nil {
-		return Path{}, err
-	}
-	kept := elements[:0]
-	for _, e := range elements {
-		if e != "." && e != ".." {
-			kept = append(kept, e)
-		}
-	}
-	return l.path("", kept), nil
+	target, err := l.readElements("", d.symlink, true)
+	return Path{target}, err
 }
 
 // add appends a file. A symbolic link without a target is an empty file.
 func (l *fileList) add(f File) error {
 	if len(l.files) >= MaxFiles {
 		return &Error{TooManyFiles, fmt.Sprintf("more than %d", MaxFiles)}
+	}
+	if l.pathBytes += len(f.Path.s); l.pathBytes > maxPathBytes {
+		return &Error{TooManyFiles, fmt.Sprintf("their paths are longer than %d MiB", maxPathBytes>>20)}
 	}
 	if maxTotal-l.span < f.Length {
 		return &Error{InvalidLength, fmt.Sprintf("more than %d bytes in all", int64(maxTotal))}

@@ -82,7 +82,7 @@ func (w *treeWalk) entry(path string, depth int, key bencode.Token) error {
 	if open.Kind != bencode.Dict || len(key.Text) == 0 {
 		return &Error{FileParseFailed, "an entry of the file tree is no dictionary, or has no name"}
 	}
-	path = appendElement(path, string(bytes.TrimLeft(key.Text, "/")), w.list.portable)
+	path = w.list.join(path, bytes.TrimLeft(key.Text, "/"))
 	first, err := w.next()
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (l *fileList) addV2(path string, v bencode.Value) error {
 	}
 	f := File{Path: Path{path}, Length: size, Attr: d.attr, Target: target}
 	if size > 0 {
-		if f.Root, err = readRoot(path, d.root); err != nil {
+		if f.root, err = readRoot(path, d.root); err != nil {
 			return err
 		}
 	}
@@ -139,15 +139,11 @@ func (l *fileList) addV2(path string, v bencode.Value) error {
 
 // readRoot reads BEP 52's "pieces root: For non-empty files this is the root hash
 // of a merkle tree with a branching factor of 2".
-func readRoot(path string, v bencode.Value) (root [32]byte, err error) {
-	b, _ := v.Bytes()
-	if len(b) == len(root) {
-		root = [32]byte(b)
+func readRoot(path string, v bencode.Value) (*[32]byte, error) {
+	if b, _ := v.Bytes(); len(b) == 32 && [32]byte(b) != [32]byte{} {
+		return (*[32]byte)(b), nil
 	}
-	if root == [32]byte{} {
-		return root, &Error{MissingPiecesRoot, quote(path)}
-	}
-	return root, nil
+	return nil, &Error{MissingPiecesRoot, quote(path)}
 }
 
 // pad completes the last piece of a v2 file. BEP 52: "files are aligned to piece

@@ -17,6 +17,10 @@ const (
 	// tokens, of which there may be three million.
 	MaxFiles = 1 << 19
 
+	// maxPathBytes bounds all paths together. A v2 file tree names a folder once,
+	// the paths of its files name it each time.
+	maxPathBytes = 64 << 20
+
 	// maxDuplicates bounds the attempts to find new names for files of one name.
 	maxDuplicates = 500
 

@@ -75,6 +75,7 @@ func ParseMagnet(s string) (*Magnet, error) {
 	if r.m.Hash.IsZero() {
 		return nil, &Error{Code: MissingInfoHash}
 	}
+	r.m.Select = mergeRanges(r.m.Select)
 	return r.m, nil
 }
 
@@ -189,7 +190,6 @@ func (r *magnetReader) selection(v string) error {
 		}
 		r.m.Select = append(r.m.Select, FileRange{FileIndex(a), FileIndex(b)})
 	}
-	r.m.Select = mergeRanges(r.m.Select)
 	return nil
 }
 

@@ -56,8 +56,8 @@ func (t *Torrent) readLayers(v bencode.Value) error {
 	}
 	wanted := map[[32]byte][]FileIndex{}
 	for i := range t.Files {
-		if f := &t.Files[i]; f.Length > t.Lengths.PieceLen() && !f.Pad() {
-			wanted[f.Root] = append(wanted[f.Root], FileIndex(i))
+		if f := &t.Files[i]; f.Length > t.Lengths.PieceLen() && f.root != nil {
+			wanted[*f.root] = append(wanted[*f.root], FileIndex(i))
 		}
 	}
 	t.layers = make([][]byte, len(t.Files))
@@ -80,7 +80,7 @@ func (t *Torrent) readLayers(v bencode.Value) error {
 // readLayer checks one layer for the files that have its root.
 func (t *Torrent) readLayer(files []FileIndex, v bencode.Value) error {
 	layer, ok := v.Bytes()
-	root := t.Files[files[0]].Root
+	root := t.Files[files[0]].root
 	if !ok {
 		return badLayer(root[:], "the layer is no string")
 	}
@@ -90,7 +90,7 @@ func (t *Torrent) readLayer(files []FileIndex, v bencode.Value) error {
 		}
 		t.layers[i] = layer
 	}
-	if merkleRoot(layer, blocksLog2(t.Lengths.PieceLen())) != root {
+	if merkleRoot(layer, blocksLog2(t.Lengths.PieceLen())) != *root {
 		return badLayer(root[:], "the hashes do not add up to the root")
 	}
 	return nil

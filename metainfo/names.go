@@ -46,17 +46,17 @@ func uniquePaths(files []File) error {
 
 // distinct says that certainly nothing collides, without keeping the paths.
 func distinct(files []File) bool {
-	seen, dirs := make(map[uint64]bool, len(files)), map[uint64]bool{}
+	seen, dirs := make(map[uint64]struct{}, len(files)), map[uint64]struct{}{}
 	for i := range files {
 		if files[i].Pad() {
 			continue
 		}
 		p := fold(files[i].Path.s)
 		h := xxhash.Sum64String(p)
-		if seen[h] || dirs[h] {
+		if has(seen, h) || has(dirs, h) {
 			return false
 		}
-		seen[h] = true
+		seen[h] = struct{}{}
 		if !noteDirs(p, seen, dirs) {
 			return false
 		}
@@ -64,16 +64,22 @@ func distinct(files []File) bool {
 	return true
 }
 
-func noteDirs(p string, files, dirs map[uint64]bool) bool {
+func has(set map[uint64]struct{}, h uint64) bool {
+	_, ok := set[h]
+	return ok
+}
+
+// noteDirs notes the folders that p is in; false if one is a file.
+func noteDirs(p string, files, dirs map[uint64]struct{}) bool {
 	for d := parent(p); d != ""; d = parent(d) {
 		h := xxhash.Sum64String(d)
-		if files[h] {
+		if has(files, h) {
 			return false
 		}
-		if dirs[h] {
+		if has(dirs, h) {
 			return true
 		}
-		dirs[h] = true
+		dirs[h] = struct{}{}
 	}
 	return true
 }

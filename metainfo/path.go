@@ -82,10 +82,28 @@ func CleanPath(elements ...string) Path {
 // ParsePath reads a Path as String wrote it. Unlike CleanPath it repairs
 // nothing: what is not clean is an error of code InvalidName.
 func ParsePath(s string) (Path, error) {
-	if s != "" && CleanPath(strings.Split(s, "/")...).s == s {
-		return Path{s}, nil
+	for e := range strings.SplitSeq(s, "/") {
+		if !validElement(e) {
+			return Path{}, &Error{InvalidName, fmt.Sprintf("%s is no clean relative path", quote(s))}
+		}
 	}
-	return Path{}, &Error{InvalidName, fmt.Sprintf("%s is no clean relative path", quote(s))}
+	return Path{s}, nil
+}
+
+// validElement says that nothing of e needs repair. It may be a little longer
+// than what a repair leaves, because of numbers added to duplicates.
+func validElement(e string) bool {
+	if e == "" || e == "." || e == ".." || len(e) > maxName {
+		return false
+	}
+	for i := 0; i < len(e); {
+		r, n := decodeRune(e[i:])
+		if dropped(r) || forbidden(r, false) {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // appendElement adds an element to a path; it is never empty.
@@ -116,8 +134,8 @@ func cleanElement(e string, portable bool) string {
 }
 
 // plain says that e needs no repair but for dots: the usual case.
-func plain(e string) bool {
-	if len(e) >= maxElement {
+func plain[S string | []byte](e S) bool {
+	if len(e) == 0 || len(e) >= maxElement {
 		return false
 	}
 	for i := range len(e) {

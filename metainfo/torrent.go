@@ -28,9 +28,16 @@ type File struct {
 	// out of the torrent, to nothing or in a circle points to itself here.
 	Target Path
 
-	// Root is the root of a v2 file's Merkle tree (BEP 52); zero in v1 torrents
-	// and for empty files.
-	Root [32]byte
+	root *[32]byte // see Root; nil if there is none
+}
+
+// Root is the root of the file's Merkle tree (BEP 52). ok is false in v1
+// torrents, and for empty files, links and padding.
+func (f *File) Root() (root [32]byte, ok bool) {
+	if f.root == nil {
+		return root, false
+	}
+	return *f.root, true
 }
 
 // Pad says that the file is padding (BEP 47): part of pieces, all zeros, never
@@ -145,10 +152,10 @@ func (t *Torrent) PieceLayer(f FileIndex) []byte {
 	}
 	file := &t.Files[f]
 	switch {
-	case file.Pad() || file.Length == 0:
+	case file.root == nil:
 		return nil
 	case file.Length <= t.Lengths.PieceLen():
-		return file.Root[:]
+		return file.root[:]
 	case t.layers == nil:
 		return nil
 	}
