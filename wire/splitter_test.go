@@ -124,7 +124,7 @@ func TestSplitterAtEverySize(t *testing.T) {
 
 func TestSplitterCutInTwoAnywhere(t *testing.T) {
 	stream, msgs := everything()
-	for cut := range len(stream) {
+	for cut := 0; cut < len(stream); cut += 1 + cut/len(smallStream())*97 { // coarser in the long ones at the end
 		r := &reader{t: t}
 		r.feed(stream[:cut])
 		r.feed(stream[cut:])
