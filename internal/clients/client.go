@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,9 @@ type Status struct {
 // ErrCannotDial says that a client takes its peers only from trackers.
 var ErrCannotDial = errors.New("cannot be told to connect to a peer")
 
+// errNotYet is what Poll last heard from a function that returned no error.
+var errNotYet = errors.New("not yet")
+
 // pollEvery is how often clients are asked for their state.
 const pollEvery = 50 * time.Millisecond
 
@@ -81,7 +85,7 @@ func Poll(ctx context.Context, p *Proc, what string, f func() (bool, error)) err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s of %s: %w (last: %v)\n%s", what, p.Name, ctx.Err(), err, p.Tail())
+			return fmt.Errorf("waiting for %s of %s: %w (last: %w)\n%s", what, p.Name, ctx.Err(), cmp.Or(err, errNotYet), p.Tail())
 		case <-t.C:
 		}
 	}

@@ -95,7 +95,7 @@ type libtorrentRun struct {
 func (r *libtorrentRun) ask(ctx context.Context, req map[string]any) (Status, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { r.p.Cmd.Process.Kill() })
+	stop := context.AfterFunc(ctx, func() { _ = r.p.Cmd.Process.Kill() })
 	defer stop()
 	b, err := json.Marshal(req)
 	if err != nil {

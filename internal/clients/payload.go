@@ -136,7 +136,7 @@ func (p Payload) Open(dir string) (io.ReadCloser, error) {
 	for _, f := range p.paths() {
 		in, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
 		if err != nil {
-			s.Close()
+			_ = s.Close()
 			return nil, err
 		}
 		s.files = append(s.files, in)

@@ -66,7 +66,7 @@ func start(ctx context.Context, c command) (*Proc, error) {
 
 // Kill ends the program at once and waits until it is gone.
 func (p *Proc) Kill() {
-	p.Cmd.Process.Kill()
+	_ = p.Cmd.Process.Kill() // it may have ended by itself
 	<-p.done
 }
 

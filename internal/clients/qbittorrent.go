@@ -101,11 +101,12 @@ func (r *qbRun) add(ctx context.Context) error {
 		}
 	}
 	part, err := w.CreateFormFile("torrents", "x.torrent")
-	if err != nil {
+	if err == nil {
+		_, err = part.Write(raw)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	part.Write(raw)
-	w.Close()
 	h := http.Header{"Content-Type": {w.FormDataContentType()}}
 	return Poll(ctx, r.p, "Web API", func() (bool, error) {
 		_, err := call(ctx, "POST", r.url+"torrents/add", h, form.Bytes(), nil)

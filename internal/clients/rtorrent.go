@@ -105,7 +105,7 @@ func xmlValues(doc string) ([]string, error) {
 	var text string
 	for {
 		tok, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -75,7 +75,7 @@ func (s *Seeder) Start(ctx context.Context) error {
 			context.AfterFunc(ctx, func() { c.Close() })
 			go func() {
 				defer c.Close()
-				s.serve(c)
+				_ = s.serve(c) // the other end sees what went wrong
 			}()
 		}
 	}()
