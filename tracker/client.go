@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -183,6 +184,9 @@ func (c *LiveClient) plain(ctx context.Context, err error, limit time.Duration) 
 		return fmt.Errorf("host name %q could not be resolved: %s", dns.Name, dns.Err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("no answer within %v", limit)
+	}
+	if _, why, ok := strings.Cut(err.Error(), "transport connection broken: "); ok {
+		return fmt.Errorf("broken HTTP answer: %s", strings.TrimPrefix(why, "net/http: "))
 	}
 	return err
 }

@@ -53,6 +53,9 @@ func (q *queue) push(j job) {
 func (h *hostQueue) waiting() int { return len(h.events) + len(h.rest) }
 
 func (q *queue) enlist(h *hostQueue) {
+	if h.dead > 0 && h.running > 0 {
+		return // in doubt: those under way will tell
+	}
 	if !h.inTurn && h.waiting() > 0 && h.running < q.perHost {
 		h.inTurn = true
 		q.turn = append(q.turn, h)
@@ -95,6 +98,8 @@ func (q *queue) done(j job, alive bool) (givenUp []job) {
 	if h.dead >= q.perHost {
 		givenUp = append(h.events, h.rest...)
 		h.events, h.rest, h.dead = nil, nil, 0
+	}
+	if h.waiting() == 0 || h.dead > 0 && h.running > 0 {
 		q.unlist(h)
 	}
 	q.enlist(h)
