@@ -40,15 +40,26 @@ func v1Files(files ...M) M {
 	var total uint64
 	l := L{}
 	for _, f := range files {
-		if n, ok := f["length"].(int); ok && f["attr"] != "l" {
-			total += uint64(n)
+		if f["attr"] != "l" {
+			total += sizeOf(f["length"])
 		}
 		l = append(l, f)
 	}
 	return v1Info(M{"length": nil, "files": l, "pieces": strings.Repeat("h", 20*int(min(total+16383, 1<<30)/16384))})
 }
 
-func file(length int, path ...string) M { return M{"length": length, "path": path} }
+// sizeOf is an integer of either type, else 0.
+func sizeOf(v any) uint64 {
+	switch n := v.(type) {
+	case int:
+		return uint64(n)
+	case int64:
+		return uint64(n)
+	}
+	return 0
+}
+
+func file(length int64, path ...string) M { return M{"length": length, "path": path} }
 
 func symlink(target []string, path ...string) M {
 	return M{"length": 0, "attr": "l", "path": path, "symlink path": target}
@@ -73,7 +84,7 @@ func pathsOf(tor *Torrent) string {
 
 // TestLoadV1: everything of a torrent comes out.
 func TestLoadV1(t *testing.T) {
-	info := v1Files(file(16384, "a"), M{"length": 5, "path": []string{"d", "b"}, "attr": "xh?"}, file(0, "c"))
+	info := v1Files(file(16384, "a"), M{"length": int64(5), "path": []string{"d", "b"}, "attr": "xh?"}, file(0, "c"))
 	info["private"], info["source"] = 1, "SRC"
 	info["similar"] = []string{strings.Repeat("i", 20)}
 	raw := encode(t, M{
@@ -149,15 +160,15 @@ func TestRefused(t *testing.T) {
 		"no piece length":             {v1Info(M{"piece length": nil}), MissingPieceLength},
 		"piece length 0":              {v1Info(M{"piece length": 0}), InvalidPieceLength},
 		"piece length negative":       {v1Info(M{"piece length": -16384}), InvalidPieceLength},
-		"piece length 2^31":           {v1Info(M{"piece length": 1 << 31}), InvalidPieceLength},
-		"piece length 2^63-1":         {v1Info(M{"piece length": 1<<63 - 1}), InvalidPieceLength},
+		"piece length 2^31":           {v1Info(M{"piece length": int64(1 << 31)}), InvalidPieceLength},
+		"piece length 2^63-1":         {v1Info(M{"piece length": int64(1<<63 - 1)}), InvalidPieceLength},
 		"piece length beyond 64 bits": {v1Info(M{"piece length": uint64(1 << 63)}), MissingPieceLength},
 		"odd piece length":            {v1Info(M{"piece length": 12345}), 0},
 		"length negative":             {v1Info(M{"length": -1}), InvalidLength},
 		"length a string":             {v1Info(M{"length": "5"}), InvalidLength},
 		"no length, no files":         {v1Info(M{"length": nil}), InvalidLength},
-		"length 2^63-1":               {v1Info(M{"length": 1<<63 - 1}), InvalidLength},
-		"length of too many pieces":   {v1Info(M{"length": 1 << 43}), TooManyPieces},
+		"length 2^63-1":               {v1Info(M{"length": int64(1<<63 - 1)}), InvalidLength},
+		"length of too many pieces":   {v1Info(M{"length": int64(1 << 43)}), TooManyPieces},
 		"length 0":                    {v1Info(M{"length": 0, "pieces": ""}), InvalidLength},
 		"too few hashes":              {v1Info(M{"length": 16385}), InvalidHashes},
 		"too many hashes":             {v1Info(M{"pieces": strings.Repeat("h", 40)}), InvalidHashes},
@@ -194,7 +205,7 @@ func TestRefused(t *testing.T) {
 func manyBig() []M {
 	var out []M
 	for range 17 {
-		out = append(out, M{"length": maxFileSize, "path": L{"a"}})
+		out = append(out, M{"length": int64(maxFileSize), "path": L{"a"}})
 	}
 	return out
 }
@@ -278,9 +289,9 @@ func TestFirstKeyCounts(t *testing.T) {
 
 // TestPads: padding is marked, needs no path, and may have one path many times.
 func TestPads(t *testing.T) {
-	pad := func(n int, path ...string) M { return M{"length": n, "attr": "p", "path": path} }
+	pad := func(n int64, path ...string) M { return M{"length": n, "attr": "p", "path": path} }
 	tor := mustLoadInfo(t, v1Files(file(10, "a"), pad(16374, ".pad", "0"), file(10, "b"), pad(16374, ".pad", "0"),
-		file(1, "c"), M{"length": 7, "attr": "p"}, file(2, "_____padding_file_0_x")))
+		file(1, "c"), M{"length": int64(7), "attr": "p"}, file(2, "_____padding_file_0_x")))
 	var pads []int
 	for i, f := range tor.Files {
 		if f.Pad() {

@@ -181,3 +181,19 @@ func TestOnDisk(t *testing.T) {
 		f.Close()
 	}
 }
+
+// TestPortable: fit for Windows, and still different from each other.
+func TestPortable(t *testing.T) {
+	info := v1Files(file(1, "a."), file(1, "a"), file(1, "CON"), file(1, "d ", "x:y"), file(1, "d", "x_y"), symlink([]string{"d ", "x:y"}, "l"))
+	info["name"] = "what?"
+	tor, err := Options{Portable: true}.LoadInfo(encode(t, info))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pathsOf(tor); got != "what_/a what_/a.1 what_/_CON what_/d/x_y what_/d/x_y.1 what_/l" || tor.Files[5].Target != tor.Files[3].Path {
+		t.Errorf("files are %s, the link points to %s", got, tor.Files[5].Target)
+	}
+	if got := pathsOf(mustLoadInfo(t, info)); got != "what?/a. what?/a what?/CON what?/d /x:y what?/d/x_y what?/l" {
+		t.Errorf("elsewhere the files are %s", got)
+	}
+}
