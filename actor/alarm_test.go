@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -11,6 +12,8 @@ import (
 // check fails the test unless the heap is one, and every cell knows its place.
 func (a *alarm) check(t *testing.T) {
 	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for i, e := range a.heap {
 		if e.c.pos != i {
 			t.Fatalf("cell at %d believes it is at %d", i, e.c.pos)
@@ -19,6 +22,17 @@ func (a *alarm) check(t *testing.T) {
 			t.Fatalf("%d is before its parent %d", i, parent)
 		}
 	}
+}
+
+// armed returns what the alarm stands at, by cell.
+func (a *alarm) armed() map[*Cell]Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := map[*Cell]Time{}
+	for _, e := range a.heap {
+		m[e.c] = e.at
+	}
+	return m
 }
 
 // A random life of an alarm against a plain map.
@@ -30,6 +44,7 @@ func TestAlarmAgainstModel(t *testing.T) {
 			cells := make([]*proc[any], 30)
 			for i := range cells {
 				cells[i] = newProc[any](w, Spec{}, &sink{})
+				cells[i].state = dead // so that Wake does not run it
 			}
 			model := map[*Cell]Time{}
 			for range 500 {
@@ -39,31 +54,16 @@ func TestAlarmAgainstModel(t *testing.T) {
 					w.alarm.disarm(c)
 					delete(model, c)
 				case 1:
-					c.state = dead // so that Wake does not run it
 					time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
-					synctest.Wait()
-					for c, at := range model {
-						if at <= w.Now() {
-							delete(model, c)
-						}
-					}
 				default:
-					c.state = dead
-					at := w.Now().Add(time.Duration(rng.IntN(100)) * time.Millisecond)
-					w.alarm.arm(c, at)
-					model[c] = at
+					model[c] = w.Now().Add(time.Duration(rng.IntN(100)) * time.Millisecond)
+					w.alarm.arm(c, model[c])
 				}
 				synctest.Wait()
 				w.alarm.check(t)
-				for c, at := range model {
-					if at <= w.Now() {
-						delete(model, c)
-					} else if c.pos < 0 || w.alarm.heap[c.pos].at != at {
-						t.Fatalf("armed for %v, not found", at)
-					}
-				}
-				if len(model) != len(w.alarm.heap) {
-					t.Fatalf("%d armed, want %d", len(w.alarm.heap), len(model))
+				maps.DeleteFunc(model, func(_ *Cell, at Time) bool { return at <= w.Now() })
+				if got := w.alarm.armed(); !maps.Equal(got, model) {
+					t.Fatalf("armed: %v, want %v", got, model)
 				}
 			}
 			w.Close()
@@ -120,6 +120,26 @@ func TestTimersAgainstModel(t *testing.T) {
 			t.Errorf("%d left, want %d", len(rest), len(model))
 		}
 	}
+}
+
+// Whoever ends does not stay in the alarm.
+func TestTheDeadAreDisarmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewLive(LiveConfig{Workers: 1})
+		p := newProc[any](w, Spec{Name: "one"}, &sink{})
+		p.flusher = flushFunc(func(c *Ctx[any]) { c.After(time.Hour, 1) })
+		child := start(p)
+		synctest.Wait()
+		if n := len(w.alarm.armed()); n != 1 {
+			t.Errorf("%d armed", n)
+		}
+		child.Stop(nil)
+		synctest.Wait()
+		if n := len(w.alarm.armed()); n != 0 {
+			t.Errorf("%d armed after the end", n)
+		}
+		w.Close()
+	})
 }
 
 // A wake-up that comes while the turn that relies on it is ending leads to another.

@@ -118,6 +118,22 @@ func TestAskOfOneWhoEnds(t *testing.T) {
 	})
 }
 
+// An answer that has come is one, whatever else has happened meanwhile.
+func TestAskAnsweredAndStopped(t *testing.T) {
+	inLive(t, func(s *stage) {
+		one := actor.Root(s.w, actor.Spec{Name: "one"}, &puppet{}, nil)
+		n, err := actor.Ask(s.Context(), one.Inlet, func(r actor.Ref[int]) any {
+			r.Tell(5)
+			one.Stop(nil)
+			synctest.Wait()
+			return "too late"
+		})
+		if n != 5 || err != nil {
+			s.Errorf("%d, %v", n, err)
+		}
+	})
+}
+
 // An answer that comes when nobody waits any more is dropped.
 func TestAskTooLate(t *testing.T) {
 	inBothWorlds(t, func(s *stage) {

@@ -123,6 +123,10 @@ func TestOfferIsBounded(t *testing.T) {
 		if got != 3 || handled != 3 || dropped != 7 {
 			s.Errorf("accepted %d, handled %d, dropped %d; want 3, 3, 7", got, handled, dropped)
 		}
+		if !to.Ref.Offer(&parcel{}) {
+			s.Error("the mailbox was emptied, and still takes no hint")
+		}
+		s.rest()
 		to.Stop(nil)
 		s.rest()
 		p := &parcel{}

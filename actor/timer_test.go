@@ -31,6 +31,37 @@ func TestTimerOrder(t *testing.T) {
 	})
 }
 
+// A deadline that is set later may be earlier, and one that is taken back leaves the
+// others standing.
+func TestEarlierTimerSetLater(t *testing.T) {
+	inBothWorlds(t, func(s *stage) {
+		var j journal
+		p := reader(&j)
+		one := s.root(&j, "one", p)
+		var early actor.Timer
+		for i, d := range []time.Duration{time.Hour, time.Minute, time.Second, 2 * time.Minute} {
+			one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+				timer := c.After(d, d)
+				if i == 2 {
+					early = timer
+				}
+			}))
+			s.rest()
+		}
+		one.Ref.Tell(turn(func(c *actor.Ctx[any]) { c.Cancel(early) }))
+		s.pass(time.Minute - 1)
+		s.want(&j)
+		s.pass(1)
+		s.want(&j, "1m0s")
+		s.pass(time.Minute)
+		s.want(&j, "2m0s")
+		s.pass(time.Hour)
+		s.want(&j, "1h0m0s")
+		one.Stop(nil)
+		s.rest()
+	})
+}
+
 // A cancelled timer never fires, even if it was due in this very batch.
 func TestCancelIsExact(t *testing.T) {
 	inBothWorlds(t, func(s *stage) {
