@@ -1,0 +1,210 @@
+package swarm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/engine"
+	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/sim"
+	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/transport"
+)
+
+// Config describes a swarm around one torrent. Zero values mean the default.
+type Config struct {
+	Seed     uint64
+	Order    sim.Order
+	Seeds    int   // nodes that have everything (default 1)
+	Leechers int   // nodes that want everything
+	Size     int64 // of the torrent, bytes (default 64 MiB)
+	PieceLen int64 // default 256 KiB
+
+	Up, Down int64         // of each node, bytes a second (default 2 and 10 MiB/s)
+	SeedUp   int64         // of each seed (default Up)
+	Latency  time.Duration // between any two (default 20 ms)
+	Jitter   time.Duration
+	Lifetime time.Duration // of connections, on average; 0: until they are closed
+	Join     time.Duration // leechers arrive evenly over this span
+	Memory   int64         // slab of each node (default 8 MiB)
+
+	Picker, Choker string
+	Trace          func(now clock.Time, to *actor.Cell, m any)
+}
+
+func (c Config) withDefaults() Config {
+	fill(&c.Seeds, 1)
+	fill(&c.Size, 64<<20)
+	fill(&c.PieceLen, 256<<10)
+	fill(&c.Up, 2<<20)
+	fill(&c.Down, 10<<20)
+	fill(&c.SeedUp, c.Up)
+	fill(&c.Latency, 20*time.Millisecond)
+	fill(&c.Memory, 8<<20)
+	return c
+}
+
+func fill[N ~int | ~int64](n *N, by N) {
+	if *n == 0 {
+		*n = by
+	}
+}
+
+// Swarm is a swarm in its world. Everything in it belongs to the goroutine that runs it.
+type Swarm struct {
+	World   *sim.World
+	Net     *sim.Network
+	Tracker *sim.Tracker
+	Nodes   []*Node
+	Meta    *metainfo.Torrent
+	cfg     Config
+	left    int // leechers that are not complete
+}
+
+// Node is one engine of the swarm.
+type Node struct {
+	Host     *sim.Host
+	Torrent  *engine.Torrent
+	Seed     bool
+	Complete clock.Time            // when it had everything; 0: not yet
+	Events   [32]int               // how many of each kind
+	Pieces   []metainfo.PieceIndex // verified, in order
+	Err      error
+
+	s     *Swarm
+	core  *engine.Core
+	slab  *block.Slab
+	ups   *block.Slab
+	disk  actor.Child[storage.Message]
+	ended bool
+}
+
+// New builds a swarm; nothing has happened yet.
+func New(cfg Config) (*Swarm, error) {
+	cfg = cfg.withDefaults()
+	meta, err := phantomTorrent(cfg.Size, cfg.PieceLen)
+	if err != nil {
+		return nil, err
+	}
+	w := sim.NewWorld(sim.Config{Seed: cfg.Seed, Order: cfg.Order, Trace: cfg.Trace})
+	s := &Swarm{World: w, Meta: meta, cfg: cfg, left: cfg.Leechers,
+		Net:     sim.NewNetwork(w, sim.NetConfig{Latency: cfg.Latency, Jitter: cfg.Jitter, Lifetime: cfg.Lifetime}),
+		Tracker: sim.NewTracker(w)}
+	for range cfg.Seeds {
+		s.node(true, 0)
+	}
+	for i := range cfg.Leechers {
+		s.node(false, cfg.Join*time.Duration(i)/time.Duration(cfg.Leechers))
+	}
+	return s, nil
+}
+
+// phantomTorrent describes payload that nobody holds: its hashes are never looked at.
+func phantomTorrent(size, pieceLen int64) (*metainfo.Torrent, error) {
+	b := metainfo.Builder{Name: "phantom", Length: size, PieceLength: pieceLen,
+		Outer: metainfo.Outer{Trackers: [][]string{{"http://tracker.example/announce"}}}}
+	l, err := b.Lengths()
+	if err != nil {
+		return nil, err
+	}
+	b.Pieces = make([]byte, 20*int(l.Pieces()))
+	return b.Build()
+}
+
+// node adds a node that starts after a while.
+func (s *Swarm) node(seed bool, after time.Duration) {
+	up := s.cfg.Up
+	if seed {
+		up = s.cfg.SeedUp
+	}
+	n := &Node{s: s, Seed: seed, Host: s.Net.Host(sim.HostConfig{Up: up, Down: s.cfg.Down})}
+	s.Nodes = append(s.Nodes, n)
+	s.World.After(after, n.start)
+}
+
+// start brings the node's engine up.
+func (n *Node) start() {
+	w := n.s.World
+	n.slab, n.ups = block.NewPhantomSlab(n.s.cfg.Memory), block.NewPhantomSlab(n.s.cfg.Memory/2)
+	disk := storage.New(storage.Config{Workers: sim.NewPhantomDisk(w, sim.FastDisk, n.Seed), Slab: n.slab, Uploads: n.ups})
+	n.disk = actor.Root(w, actor.Spec{Name: "storage", Limit: 1 << 16}, disk, func(actor.Exit) {})
+	deps := engine.Deps{World: w, Slab: n.slab, Disk: n.disk.Ref, Trackers: n.s.Tracker.Client(n.Host.Addr()),
+		Transports: []transport.Transport{n.s.Net.Transport(n.Host, transport.Env{Slab: n.slab})}}
+	n.core = engine.NewCore(deps, engine.Config{}, n.onEvent, func(err error) {
+		n.ended, n.Err = true, errors.Join(n.Err, err)
+		n.disk.Stop(nil)
+	})
+	n.core.Add(engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker},
+		func(t *engine.Torrent, err error) { n.Torrent, n.Err = t, err })
+}
+
+func (n *Node) onEvent(ev engine.Event) {
+	n.Events[ev.Kind]++
+	switch ev.Kind {
+	case engine.PieceVerified:
+		n.Pieces = append(n.Pieces, ev.Piece)
+	case engine.Completed:
+		if n.Complete == 0 && !n.Seed {
+			n.Complete = n.s.World.Now()
+			n.s.left--
+		}
+	case engine.TorrentFailed:
+		n.Err = errors.Join(n.Err, ev.Err)
+	}
+}
+
+// Run lets the swarm live until all leechers are complete, or fails at the limit.
+func (s *Swarm) Run(limit time.Duration) error {
+	s.World.RunUntil(clock.Time(limit), func() bool { return s.left == 0 })
+	if err := s.World.Err(); err != nil {
+		return err
+	}
+	for i, n := range s.Nodes {
+		if n.Err != nil {
+			return fmt.Errorf("node %d: %w", i, n.Err)
+		}
+		if n.Complete == 0 && !n.Seed {
+			return fmt.Errorf("node %d of %d has %d of %d pieces after %v", i, len(s.Nodes), len(n.Pieces), s.Meta.Lengths.Pieces(), s.World.Now())
+		}
+	}
+	return nil
+}
+
+// Close ends all nodes in good order, lets the world come to rest and checks that
+// nothing is left: no actor, no leased slot, no connection, no broken invariant.
+func (s *Swarm) Close() error {
+	for _, n := range s.Nodes {
+		if n.core != nil {
+			n.core.Close(time.Second)
+		}
+	}
+	if !s.World.Run(s.World.Now().Add(time.Hour)) && s.World.Err() == nil {
+		return errors.New("the world did not come to rest")
+	}
+	errs := []error{s.World.Err(), s.World.Check()}
+	for i, n := range s.Nodes {
+		if n.core == nil {
+			continue
+		}
+		if !n.ended {
+			errs = append(errs, fmt.Errorf("node %d did not end", i))
+		}
+		if used := n.slab.Used() + n.ups.Used(); used != 0 {
+			errs = append(errs, fmt.Errorf("node %d leaks %d slots", i, used))
+		}
+	}
+	if n := s.World.Alive(); n != 0 {
+		errs = append(errs, fmt.Errorf("%d actors are left", n))
+	}
+	if n := s.Net.Connections(); n != 0 {
+		errs = append(errs, fmt.Errorf("%d connections are left", n))
+	}
+	return errors.Join(errs...)
+}
+
+// Hash is the hash of everything that has happened.
+func (s *Swarm) Hash() uint64 { return s.World.Hash() }
