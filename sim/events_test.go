@@ -3,7 +3,9 @@ package sim
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/clock"
@@ -76,6 +78,46 @@ func TestRunnable(t *testing.T) {
 	}
 	if len(seen) != len(cells) {
 		t.Errorf("%d of %d drawn", len(seen), len(cells))
+	}
+}
+
+// Two actors that chat without end, and never let time pass, fail the run.
+func TestEndlessChatFails(t *testing.T) {
+	w := NewWorld(Config{})
+	w.endless = 10_000
+	a := actor.Root(w, actor.Spec{Name: "a"}, &chatter{}, nil)
+	b := actor.Root(w, actor.Spec{Name: "b"}, &chatter{}, nil)
+	a.Ref.Tell(chat{b.Ref})
+	w.After(time.Hour, func() { t.Error("time went on") })
+	if w.Run(clock.Never) || w.Err() == nil || !strings.Contains(w.Err().Error(), "time stands still at 0s") {
+		t.Error(w.Err())
+	}
+}
+
+type chat struct{ from actor.Ref[chat] }
+
+// chatter answers everybody.
+type chatter struct{}
+
+func (*chatter) Handle(c *actor.Ctx[chat], m chat) { m.from.Tell(chat{c.Self()}) }
+
+// A model that goes round in circles at one instant fails the run, too; one that
+// lets a nanosecond pass each time does not.
+func TestEndlessEventsFail(t *testing.T) {
+	for _, pause := range []time.Duration{0, 1} {
+		w := NewWorld(Config{})
+		w.endless = 10_000
+		n := 0
+		var again func()
+		again = func() {
+			if n++; n < 20_000 {
+				w.After(pause, again)
+			}
+		}
+		again()
+		if quiet := w.Run(clock.Never); quiet != (pause > 0) || (w.Err() != nil) != (pause == 0) {
+			t.Errorf("pause %v: quiet %v, %v", pause, quiet, w.Err())
+		}
 	}
 }
 

@@ -51,7 +51,8 @@ type World struct {
 	armed   []*event // wake-ups to come or nil, by id-1
 	hash    hasher
 	steps   int64
-	still   int // turns and events at this instant
+	still   int // turns and events at this instant, of which there may be
+	endless int // so many, and some for each actor
 	fails   []error
 	stopped bool
 }
@@ -62,9 +63,10 @@ func NewWorld(cfg Config) *World {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &World{
-		cfg:   cfg,
-		order: rand.New(rand.NewPCG(mix(cfg.Seed), 0)),
-		hash:  newHasher(),
+		cfg:     cfg,
+		order:   rand.New(rand.NewPCG(mix(cfg.Seed), 0)),
+		hash:    newHasher(),
+		endless: endless,
 	}
 }
 
@@ -196,7 +198,7 @@ func (w *World) settle() {
 
 // moves reports whether the run may go on, and counts what happens at one instant.
 func (w *World) moves() bool {
-	if w.still++; w.still > endless+endlessEach*w.alive && !w.stopped {
+	if w.still++; w.still > w.endless+endlessEach*w.alive && !w.stopped {
 		w.Fail(fmt.Errorf("time stands still at %v: %d turns and events, and no end", w.now, w.still))
 	}
 	return !w.stopped

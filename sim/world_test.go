@@ -277,36 +277,6 @@ func TestTheDeadDoNotWake(t *testing.T) {
 	}
 }
 
-// Two actors that chat without end, and never let time pass, fail the run.
-func TestEndlessChatFails(t *testing.T) {
-	w := sim.NewWorld(sim.Config{})
-	a := actor.Root(w, actor.Spec{Name: "a"}, &chatter{}, nil)
-	b := actor.Root(w, actor.Spec{Name: "b"}, &chatter{}, nil)
-	a.Ref.Tell(chat{b.Ref})
-	w.After(time.Hour, func() { t.Error("time went on") })
-	if w.Run(clock.Never) || w.Err() == nil || !strings.Contains(w.Err().Error(), "time stands still at 0s") {
-		t.Error(w.Err())
-	}
-}
-
-type chat struct{ from actor.Ref[chat] }
-
-// chatter answers everybody.
-type chatter struct{}
-
-func (*chatter) Handle(c *actor.Ctx[chat], m chat) { m.from.Tell(chat{c.Self()}) }
-
-// A model that goes round in circles at one instant fails the run, too.
-func TestEndlessEventsFail(t *testing.T) {
-	w := sim.NewWorld(sim.Config{})
-	var again func()
-	again = func() { w.After(0, again) }
-	again()
-	if w.Run(clock.Never) || w.Err() == nil {
-		t.Error(w.Err())
-	}
-}
-
 // Marks and the content of digested messages count in the hash, and so do ends.
 func TestHash(t *testing.T) {
 	run := func(play func(w *sim.World, to actor.Child[step])) uint64 {
