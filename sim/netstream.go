@@ -199,6 +199,9 @@ func (s *stream) awaitAck() {
 
 // consumed sends the news that the receiver has read back to the sender.
 func (s *stream) consumed() {
+	if s.ready > s.read { // a receiver that reads slowly gets no larger window
+		s.queue = max(s.queue, shortQueue)
+	}
 	at := s.p.net.w.now.Add(s.p.latency)
 	if n := s.acks.len(); n > 0 && s.acks.at(n-1).at == at {
 		s.acks.at(n - 1).read = s.read
