@@ -36,6 +36,7 @@ type ClientConfig struct {
 	TLS       *tls.Config   // for https; nil: the system's roots
 	PerHost   int           // requests at a time to one host and port; default 2
 	Total     int           // requests at a time; default 50
+	PerSecond int           // requests that may begin at one host, on average; default 25, negative: any
 	HTTP      time.Duration // limit of one HTTP request; default 30 s
 	UDP       time.Duration // limit of one UDP request; default 60 s, which is three sendings
 }
@@ -54,6 +55,7 @@ type LiveClient struct {
 	mu     sync.Mutex // guards all below
 	closed bool
 	queue  queue
+	alarm  *time.Timer // when a host that rests may go on
 }
 
 // NewLiveClient makes a client. It must be closed.
@@ -68,11 +70,22 @@ func NewLiveClient(cfg ClientConfig) *LiveClient {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "shoal"
 	}
-	c := &LiveClient{cfg: cfg, queue: newQueue(cfg.PerHost, cfg.Total)}
+	c := &LiveClient{cfg: cfg, queue: newQueue(cfg.PerHost, cfg.Total, pace(cfg.PerSecond))}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.http = newHTTPClient(cfg)
 	c.udp = newUDPClient(c.ctx, cfg.Network)
 	return c
+}
+
+// pace is the time between two requests to one host.
+func pace(perSecond int) time.Duration {
+	switch {
+	case perSecond < 0:
+		return 0
+	case perSecond == 0:
+		perSecond = 25
+	}
+	return time.Second / time.Duration(perSecond)
 }
 
 func orDefault(n, d int) int {
@@ -95,22 +108,50 @@ func (c *LiveClient) Do(r Request) {
 		refuse(r, ErrClosed)
 		return
 	}
-	c.queue.push(job{r, u})
+	c.queue.push(job{r, u}, time.Now())
+	c.dispatch()
+	c.mu.Unlock()
+}
+
+// dispatch starts what may run, and sets the alarm for what may run later.
+func (c *LiveClient) dispatch() {
 	for {
-		j, ok := c.queue.next()
+		j, ok := c.queue.next(time.Now())
 		if !ok {
 			break
 		}
 		c.wg.Go(func() { c.work(j) })
 	}
-	c.mu.Unlock()
+	c.setAlarm()
+}
+
+func (c *LiveClient) setAlarm() {
+	at, ok := c.queue.wake()
+	switch {
+	case !ok || c.closed:
+	case c.alarm == nil:
+		c.alarm = time.AfterFunc(time.Until(at), c.wake)
+	default:
+		c.alarm.Reset(time.Until(at))
+	}
+}
+
+func (c *LiveClient) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.dispatch()
+	}
 }
 
 // Close aborts what is under way and waits until every request is answered.
 func (c *LiveClient) Close() {
 	c.mu.Lock()
 	c.closed = true
-	waiting := c.queue.clear()
+	waiting := c.queue.clear(time.Now())
+	if c.alarm != nil {
+		c.alarm.Stop()
+	}
 	c.mu.Unlock()
 	for _, j := range waiting {
 		refuse(j.Request, ErrClosed)
@@ -133,8 +174,10 @@ func (c *LiveClient) work(j job) {
 	for more := true; more; {
 		resp, alive := c.perform(j)
 		c.mu.Lock()
-		given := c.queue.done(j, alive)
-		next, ok := c.queue.next()
+		now := time.Now()
+		given := c.queue.done(j, alive, now)
+		next, ok := c.queue.next(now)
+		c.setAlarm()
 		c.mu.Unlock()
 		j.Reply.Tell(resp)
 		for _, g := range given {

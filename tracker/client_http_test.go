@@ -453,6 +453,51 @@ func TestHTTPPerHost(t *testing.T) {
 	})
 }
 
+// A restart with many torrents does not flood their tracker; good-byes are let through.
+func TestHTTPPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newFakeNet()
+		var at []time.Duration
+		begin := time.Now()
+		n.serve("5.5.5.5:80", func(w net.Conn, r *http.Request) {
+			at = append(at, time.Since(begin))
+			say(w, 200, "", good)
+		})
+		a := ask(t, n, tracker.ClientConfig{})
+		var all []<-chan tracker.Response
+		for range 1000 {
+			all = append(all, a.begin("http://5.5.5.5/announce", func(r *tracker.Request) { r.Event = tracker.Started }))
+		}
+		for range 100 {
+			if r := a.get("http://5.5.5.5/announce", func(r *tracker.Request) { r.Event = tracker.Stopped }); r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("100 good-byes took %v", d)
+		}
+		for _, got := range all {
+			if r := <-got; r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+		for second := range 40 * time.Second / time.Second {
+			in := 0
+			for _, d := range at[100:] {
+				if d/time.Second == second {
+					in++
+				}
+			}
+			if in > 50 && second > 0 {
+				t.Errorf("%d requests in second %d", in, second)
+			}
+		}
+		if d := time.Since(begin); d < 35*time.Second || d > 45*time.Second {
+			t.Errorf("1000 requests took %v", d)
+		}
+	})
+}
+
 // A dead host with a thousand torrents costs each of them one timeout, not all.
 func TestHTTPDeadHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
