@@ -29,6 +29,14 @@ type addressBook struct {
 	noSeed bool           // we are complete: seeds are not tried
 }
 
+// rankBy ranks all addresses anew, by our own.
+func (b *addressBook) rankBy(own netip.AddrPort) {
+	b.own = own
+	for _, c := range b.list {
+		c.rank = peerPriority(own, c.addr)
+	}
+}
+
 // idle reports whether c may be tried, now or later.
 func (b *addressBook) idle(c *candidate) bool {
 	return !c.busy && c.fails < maxFails && !(b.noSeed && c.seed)

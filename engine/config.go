@@ -65,5 +65,5 @@ type AddOptions struct {
 	NoTrackers     bool
 	Limits         Limits // of this torrent
 	MaxPeers       int32  // connections; 0: Config.Caps
-	SeedOnly       bool   // never download: what is missing is an error
+	SeedOnly       bool   // never download: serve what is there
 }

@@ -230,7 +230,7 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		deps: s.deps, governor: s.governor, emit: s.emit, meta: opt.Torrent, lengths: opt.Torrent.Lengths,
 		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
 		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
-		caps: caps, paused: opt.Paused, perIP: !s.cfg.ManyPerIP,
+		caps: caps, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
 	}
 	if opt.NoTrackers {
 		cfg.trackers = [][]string{}

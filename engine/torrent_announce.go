@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -96,6 +97,7 @@ func (t *torrent) onAnnounced(c *actor.Ctx[torrentMsg], a tracker.Answer) {
 		if a.Local {
 			source = SourceLocalTracker
 		}
+		t.knowOwn(a.ExternalIP)
 		t.onFound(c, found{a.Peers, source})
 	case tracker.Report:
 		t.news.note(a)
@@ -103,6 +105,13 @@ func (t *torrent) onAnnounced(c *actor.Ctx[torrentMsg], a tracker.Answer) {
 	case tracker.Finished:
 		t.news.finished, t.news.started = true, false
 		t.proceedFinish(c)
+	}
+}
+
+// knowOwn takes our address as a tracker sees it (BEP 24), which ranks candidates.
+func (t *torrent) knowOwn(ip netip.Addr) {
+	if own := netip.AddrPortFrom(ip.Unmap(), t.cfg.port); ip.IsValid() && own != t.swarm.book.own {
+		t.swarm.book.rankBy(own)
 	}
 }
 

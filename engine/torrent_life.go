@@ -51,6 +51,8 @@ func (t *torrent) ready(c *actor.Ctx[torrentMsg]) {
 	case t.pieces.missing == 0:
 		t.setState(c, Seeding)
 		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.meta.Hash})
+	case t.cfg.seedOnly: // what is there is served; Stats says how much that is
+		t.setState(c, Seeding)
 	default:
 		t.setState(c, Downloading)
 	}
