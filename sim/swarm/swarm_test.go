@@ -132,3 +132,14 @@ func TestSmallSwarmsInManyShapes(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkTwentyPeers reports the CPU time of one block delivered to one of 19
+// leechers, everything included: engine, storage's actor, network model.
+func BenchmarkTwentyPeers(b *testing.B) {
+	for b.Loop() {
+		if _, err := runOnce(twenty(1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(19*4096), "ns/block")
+}
