@@ -106,7 +106,9 @@ func (l *Live) Gone(c *Cell) {
 	l.mu.Unlock()
 }
 
-// Ready implements World.
+// Ready implements World. (To wake fewer workers, on the bet that a busy one will
+// come for the cell soon, gains nothing measurable: a Cond with nobody left to wake
+// costs next to nothing. And the bet is lost to every long turn.)
 func (l *Live) Ready(c *Cell) {
 	l.mu.Lock()
 	l.queue.push(c)

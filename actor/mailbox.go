@@ -1,7 +1,5 @@
 package actor
 
-import "context"
-
 const (
 	// floodFactor times the limit is accepted, and reported, before a flooded actor
 	// is stopped: a miscounted window should not take a torrent down at once.
@@ -9,8 +7,9 @@ const (
 	// idleMail is how many messages' room an actor without work may keep, in each of
 	// its two buffers. A busy one keeps all it has grown, and allocates nothing.
 	idleMail = 16
-	// firstMail is the room that a first message makes.
-	firstMail = 4
+	// firstMail is the least room that a first message makes, lastMail the most: as
+	// much as the last batch took.
+	firstMail, lastMail = 4, 256
 )
 
 // mailbox holds what waits for one actor. Everything here is under the cell's mu.
@@ -20,6 +19,7 @@ type mailbox[M any] struct {
 	told    int32 // of in: requests and replies
 	pumped  int32 // of in: from pumps and outsiders
 	offered int32 // of in: hints
+	last    int32 // messages in the last batch
 	over    bool  // the limit has been passed and reported
 
 	in      []M           // FIFO
@@ -31,7 +31,7 @@ func (b *mailbox[M]) any() bool { return len(b.in) > 0 || len(b.signals) > 0 }
 
 func (b *mailbox[M]) append(m M) {
 	if b.in == nil {
-		b.in = make([]M, 0, firstMail)
+		b.in = make([]M, 0, min(max(firstMail, b.last), lastMail))
 	}
 	b.in = append(b.in, m)
 }
@@ -72,6 +72,7 @@ func (t *batch[M]) take(b *mailbox[M], limit int) {
 	switch rest := len(t.mail) - t.next; {
 	case rest == 0:
 		t.mail, b.in, t.next = b.in, t.mail[:0], 0
+		b.last = int32(len(t.mail))
 		b.emptied()
 	case limit == 0 || rest < limit:
 		n := copy(t.mail, t.mail[t.next:])
@@ -138,137 +139,4 @@ func dropAll[M any](c *Cell, mail []M) {
 			}
 		})
 	}
-}
-
-// tell appends a request or a reply. It never waits. Beyond the limit the broken
-// window is reported, far beyond it the actor is stopped.
-func (p *proc[M]) tell(m M) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		drop(m)
-		return
-	}
-	p.box.append(m)
-	p.box.told++
-	n := p.box.told
-	if n > p.box.limit {
-		p.overflow(n)
-		return
-	}
-	p.unlockReady()
-}
-
-// overflow finishes a tell that went over the limit, and unlocks.
-func (p *proc[M]) overflow(n int32) {
-	report := !p.box.over
-	p.box.over = true
-	lost := func() {}
-	if n > floodFactor*p.box.limit {
-		lost = p.closeLocked()
-		p.stopSet, p.stopWhy = true, ErrFlooded
-	}
-	p.unlockReady()
-	lost()
-	if report {
-		p.world.Overflow(&p.Cell, int(n), int(p.box.limit))
-	}
-}
-
-// unlockReady unlocks after something has come in, and makes the cell runnable.
-func (p *proc[M]) unlockReady() {
-	ready := p.readyLocked()
-	p.mu.Unlock()
-	if ready {
-		p.world.Ready(&p.Cell)
-	}
-}
-
-// exited appends an Exit; its place was reserved when the child was made or the
-// watch was set.
-func (p *proc[M]) exited(m M) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		drop(m)
-		return
-	}
-	p.box.append(m)
-	p.unlockReady()
-}
-
-func (p *proc[M]) offer(m M) bool {
-	p.mu.Lock()
-	if p.closed || p.box.offered >= p.box.offerMax {
-		p.mu.Unlock()
-		drop(m)
-		return false
-	}
-	p.box.append(m)
-	p.box.offered++
-	p.unlockReady()
-	return true
-}
-
-func (p *proc[M]) notify(m M) {
-	kind := any(m).(Signal).SignalKind()
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		drop(m)
-		return
-	}
-	old, replaced := p.box.signal(kind, m)
-	p.unlockReady()
-	if replaced {
-		drop(old)
-	}
-}
-
-// put appends a pump's message, and waits while too many of them wait already.
-func (p *proc[M]) put(ctx context.Context, m M) error {
-	for {
-		room, err := p.admit(m)
-		switch {
-		case err != nil:
-			drop(m)
-			return err
-		case room == nil:
-			return nil
-		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			drop(m)
-			return ctx.Err()
-		}
-	}
-}
-
-func (p *proc[M]) tryPut(m M) bool {
-	room, err := p.admit(m)
-	if err != nil {
-		drop(m)
-	}
-	return room == nil
-}
-
-// admit appends a pump's message, or returns what to wait for.
-func (p *proc[M]) admit(m M) (room <-chan struct{}, err error) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, ErrStopped
-	}
-	if p.box.pumped < p.box.pumpMax {
-		p.box.append(m)
-		p.box.pumped++
-		p.unlockReady()
-		return nil, nil
-	}
-	defer p.mu.Unlock()
-	if p.box.room == nil {
-		p.box.room = make(chan struct{})
-	}
-	return p.box.room, nil
 }
