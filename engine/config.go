@@ -26,6 +26,9 @@ type Config struct {
 	// Listen is the address and port to listen on; port 0 is any free one, an
 	// invalid address all interfaces.
 	Listen netip.AddrPort
+	// Bind is the local address that outgoing connections and datagrams use; the
+	// zero value leaves it to the system.
+	Bind netip.Addr
 	// NextPorts is how many ports above Listen's are tried when it is taken.
 	NextPorts int
 	// NoListen makes an engine that only dials.

@@ -96,7 +96,7 @@ func newBelow(world *actor.Live, cfg *Config) *below {
 	}
 	slab := block.NewSlab(memory)
 	b.startStorage(world, cfg, slab)
-	network := transport.NewNet(transport.NetConfig{})
+	network := transport.NewNet(transport.NetConfig{Bind: cfg.Bind})
 	b.trackers = tracker.NewLiveClient(tracker.ClientConfig{UserAgent: "shoal/" + Version, Network: trackerNet{network}})
 	b.deps = Deps{World: world, Slab: slab, Disk: b.disk.Ref, Trackers: b.trackers}
 	env := transport.Env{Slab: slab}

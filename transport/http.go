@@ -42,7 +42,9 @@ func (n *Net) HTTPClient(o Origin) *http.Client {
 
 func (n *Net) roundTripper(o Origin) *http.Transport {
 	return &http.Transport{
-		DialContext:            n.dialer(o, checkURL(o)).DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return n.dial(ctx, n.dialer(o, checkURL(o)), network, address)
+		},
 		TLSHandshakeTimeout:    tlsHandshakeTime,
 		MaxResponseHeaderBytes: maxHTTPHeader,
 		// A connection is never lent to another request: the policy has seen it

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,9 @@ type NetConfig struct {
 	// Interfaces lists this machine's own addresses; nil: those of its network
 	// interfaces.
 	Interfaces func() ([]netip.Addr, error)
+	// Bind is the local address that every socket uses which is given no other.
+	// What can't be reached from it is not reached. Invalid: the system chooses.
+	Bind netip.Addr
 }
 
 // Net is the one factory of sockets: every connection and datagram that leaves the
@@ -57,12 +61,26 @@ func (n *Net) Check(addr netip.AddrPort, o Origin) error { return CheckAddr(addr
 // UDP. Names are resolved; each resolved address has to pass the policy for the
 // origin of the name.
 func (n *Net) DialContext(ctx context.Context, network, address string, o Origin) (net.Conn, error) {
-	return n.dialer(o, nil).DialContext(ctx, network, address)
+	return n.dial(ctx, n.dialer(o, nil), network, address)
+}
+
+// dial binds the socket to the address that was configured.
+func (n *Net) dial(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+	if n.cfg.Bind.IsValid() {
+		if strings.HasPrefix(network, "udp") {
+			d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.cfg.Bind, 0))
+		} else {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(n.cfg.Bind, 0))
+		}
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 // Dialer returns DialContext for one origin, in the form that net/http wants.
 func (n *Net) Dialer(o Origin) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return n.dialer(o, nil).DialContext
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return n.dial(ctx, n.dialer(o, nil), network, address)
+	}
 }
 
 // dialer makes a dialer whose sockets connect only where the policy and more, if
@@ -99,6 +117,9 @@ func (n *Net) Listen(ctx context.Context, network, address string) (net.Listener
 
 // ListenPacket opens a UDP socket at "address:port" on "udp", "udp4" or "udp6".
 func (n *Net) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	if host, port, err := net.SplitHostPort(address); err == nil && host == "" && n.cfg.Bind.IsValid() {
+		address = net.JoinHostPort(n.cfg.Bind.String(), port)
+	}
 	lc := n.listenConfig()
 	return lc.ListenPacket(ctx, network, address)
 }

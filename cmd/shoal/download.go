@@ -270,7 +270,7 @@ func (o *transferFlags) config(io streams) (engine.Config, func(), error) {
 	if err != nil {
 		return engine.Config{}, nil, err
 	}
-	cfg := engine.Config{Listen: listen, StateDir: o.stateDir, SharedState: true, Caps: engine.Caps{TorrentPeers: int32(o.maxPeers)}}
+	cfg := engine.Config{Listen: listen, StateDir: o.stateDir, SharedState: true, Bind: bindOf(listen), Caps: engine.Caps{TorrentPeers: int32(o.maxPeers)}}
 	if !o.portGiven {
 		cfg.NextPorts = 100
 	}

@@ -59,7 +59,7 @@ func (o *transferFlags) register(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.output, "output", "o", ".", "`DIR` for the files")
 	f.IntVar(&o.port, "port", 51413, "port to listen on; 0 is any free one")
-	f.StringVar(&o.bind, "bind", "", "listen on this `ADDR` only")
+	f.StringVar(&o.bind, "bind", "", "use this local `ADDR` only, for what comes in and what goes out")
 	f.StringArrayVar(&o.peers, "peer", nil, "`HOST:PORT` of a peer (repeat)")
 	f.StringArrayVar(&o.trackers, "tracker", nil, "`URL` of a further tracker (repeat)")
 	f.BoolVar(&o.seed, "seed", false, "go on seeding when done")
@@ -138,6 +138,14 @@ func (o *transferFlags) listen() (netip.AddrPort, error) {
 		return netip.AddrPort{}, fail(exitUsage, "--bind %s: not an address (interfaces by name come with a later version)", o.bind)
 	}
 	return netip.AddrPortFrom(a, uint16(o.port)), nil
+}
+
+// bindOf is the address that what goes out must use too: the one of --bind.
+func bindOf(listen netip.AddrPort) netip.Addr {
+	if listen.Addr().IsUnspecified() {
+		return netip.Addr{}
+	}
+	return listen.Addr()
 }
 
 // parseSize reads a number of bytes: 500k and 10M are decimal, 10MiB and 10Ki binary.
