@@ -14,10 +14,10 @@ const (
 	// messages precede it. Longer messages move in parts.
 	maxChunk = quantum + 1024
 
-	// The window is what may be on the way, bytes. It grows by what is acknowledged
-	// while it is what limits the stream, doubling in each round trip, as long as
-	// the receiver's downlink takes chunks at once; the upper bound is the largest
-	// receive buffer of systems in use.
+	// The window is what may be on the way, bytes. It grows by what is acknowledged,
+	// doubling in each round trip, while it is made use of and the receiver's
+	// downlink takes chunks at once; the upper bound is the largest receive buffer
+	// of systems in use.
 	firstWindow = 2 * quantum
 	maxWindow   = 4 << 20
 	shortQueue  = 50 * time.Millisecond
@@ -52,9 +52,9 @@ type stream struct {
 
 	window  int64
 	acked   int64
-	acks    ring[ack] // on their way back
-	limited bool      // by the window, since the last ack
-	queue   clock.Duration
+	acks    ring[ack]      // on their way back
+	blocked bool           // by the window, until an ack comes
+	queue   clock.Duration // in which the last chunk waited for the downlink
 	ackWake *wake
 
 	said    transport.Flushed // passed the uplink and not yet told
@@ -149,8 +149,7 @@ func (s *stream) upSize() int64 {
 		return 0
 	}
 	s.hearAcks()
-	if s.sent-s.acked >= s.window {
-		s.limited = true
+	if s.blocked {
 		s.awaitAck()
 		s.say()
 		return 0
@@ -173,16 +172,16 @@ func (s *stream) upSize() int64 {
 func (s *stream) hearAcks() {
 	for s.acks.len() > 0 && s.acks.at(0).at <= s.p.net.w.now {
 		n := s.acks.at(0).read - s.acked
-		s.acked += n
-		s.acks.pop()
 		switch {
 		case s.queue > longQueue:
 			s.window = max(s.window-n/2, firstWindow)
-		case s.limited && s.queue < shortQueue:
+		case s.queue < shortQueue && s.window < 2*(s.sent-s.acked):
 			s.window = min(s.window+n, maxWindow)
 		}
-		s.limited = s.limited && s.sent-s.acked >= s.window
+		s.acked += n
+		s.acks.pop()
 	}
+	s.blocked = s.sent-s.acked >= s.window
 }
 
 // awaitAck wakes the stream when the next ack comes; if none is on its way, acked
@@ -208,7 +207,7 @@ func (s *stream) consumed() {
 		return
 	}
 	s.acks.push(ack{at, s.read})
-	if s.limited && s.acks.len() == 1 {
+	if s.blocked && s.acks.len() == 1 {
 		s.awaitAck()
 	}
 }
