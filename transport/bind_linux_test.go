@@ -33,7 +33,7 @@ func TestBoundSocketsLeaveFromTheirAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if got := addrPortOf(p.LocalAddr()).Addr(); got != netip.MustParseAddr("127.0.0.7") {
+	if got := netip.MustParseAddrPort(p.LocalAddr().String()).Addr(); got != netip.MustParseAddr("127.0.0.7") {
 		t.Errorf("datagrams leave from %v", got)
 	}
 }
