@@ -86,10 +86,6 @@ func newPeer(cfg peerConfig) *peer {
 
 // Handle is all that can happen to a connection, in the order of its life.
 func (p *peer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
-	if p.phase == peerClosing {
-		dropMail(m)
-		return
-	}
 	switch m := m.(type) {
 	case begin:
 		p.onBegin(c, m)
@@ -115,13 +111,6 @@ func (p *peer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
 		p.onTick(c)
 	case linkDown:
 		p.onLinkDown(c, m.Err)
-	}
-}
-
-// dropMail gives back what a message carries that comes after the end.
-func dropMail(m peerMsg) {
-	if d, ok := m.(actor.Dropper); ok {
-		d.Drop()
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -23,6 +24,7 @@ type benchPeer struct {
 	peer  *peer
 	in    actor.Inlet[transport.Event]
 	self  actor.Ref[peerMsg]
+	exit  error
 	next  run // the torrent's next assignment
 	asks  []wire.Message
 	sent  int64 // pieces
@@ -45,6 +47,7 @@ func (b *benchPeer) Send(out *transport.Batch) {
 		case wire.Piece:
 			b.sent++
 			b.flush.Payload += int64(f.Length)
+			b.flush.Wire += int64(f.Length)
 		}
 		b.flush.Wire += int64(out.Frames[i].WireLen())
 	}
@@ -64,7 +67,8 @@ func newBenchPeer(t testing.TB, change func(*peerConfig)) *benchPeer {
 	}
 	change(&cfg)
 	b.peer = newPeer(cfg)
-	child := actor.Root(b.w, actor.Spec{Name: "peer", Limit: peerLimit, Pump: linkPump}, b.peer, nil)
+	child := actor.Root(b.w, actor.Spec{Name: "peer", Limit: peerLimit, Pump: linkPump}, b.peer,
+		func(e actor.Exit) { b.exit = e.Err })
 	b.self = child.Ref
 	child.Ref.Tell(begin{events: actor.AdaptInlet(child.Inlet, peerEvent)})
 	t.Cleanup(func() {
@@ -81,6 +85,13 @@ func newBenchPeer(t testing.TB, change func(*peerConfig)) *benchPeer {
 	b.in.TryPut(batch)
 	b.run()
 	return b
+}
+
+// taken is what the kernel has taken since it was asked last.
+func (b *benchPeer) taken() transport.Flushed {
+	f := b.flush
+	b.flush = transport.Flushed{}
+	return f
 }
 
 // run lets one millisecond pass in which everything happens.
@@ -129,10 +140,11 @@ func BenchmarkPeerDownload(b *testing.B) {
 			deliver := func() {
 				in := transport.NewBatch()
 				for range min(perDrain, len(p.asks)) {
-					in.AddPiece(p.asks[0], p.slab.Lease())
-					p.asks = p.asks[1:]
+					in.AddPiece(p.asks[len(in.Frames)], p.slab.Lease())
 				}
+				p.asks = slices.Delete(p.asks, 0, len(in.Frames))
 				p.in.TryPut(in)
+				p.in.TryPut(p.taken())
 				p.run()
 			}
 			for range 2000 {
@@ -164,9 +176,7 @@ func BenchmarkPeerUpload(b *testing.B) {
 				}
 				p.in.TryPut(in)
 				p.run()
-				f := p.flush
-				p.flush = transport.Flushed{}
-				p.in.TryPut(f)
+				p.in.TryPut(p.taken())
 				p.run()
 			}
 			for range 500 {

@@ -51,11 +51,12 @@ func TestUploadQueueRuns(t *testing.T) {
 	}
 }
 
+// What is asked for again soon is asked for once.
 func TestUploadQueueIsASet(t *testing.T) {
 	var q uploadQueue
 	for i := range uint32(100) {
 		q.push(uploadAsk{1, i, 10})
-		q.push(uploadAsk{1, i / 2, 10})
+		q.push(uploadAsk{1, i - min(i, lookBack-1), 10})
 	}
 	if q.n != 100 {
 		t.Fatalf("%d of 100", q.n)
@@ -81,7 +82,7 @@ func TestUploadQueueIsBounded(t *testing.T) {
 			t.Fatalf("full at %d", i)
 		}
 	}
-	if !q.push(uploadAsk{1, 0, 1}) || q.push(uploadAsk{0, 5, 1}) || q.n != requestsIn {
+	if !q.push(uploadAsk{1, 0, 1}) || q.push(uploadAsk{0, requestsIn - 5, 1}) || q.n != requestsIn {
 		t.Fatal("not full, or full for what is there")
 	}
 }
