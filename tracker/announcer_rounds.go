@@ -202,8 +202,11 @@ func (a *announcer) found(s *site, r Response) {
 	a.cfg.Reply.Tell(Found{Peers: peers, Local: isLocal(r.Addr), URL: s.url, ExternalIP: r.ExternalIP})
 }
 
+// shared is RFC 6598's space behind carriers' NAT.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
 // isLocal reports whether a tracker's address is one that may name private peers.
 func isLocal(a netip.Addr) bool {
 	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast()
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || shared.Contains(a)
 }

@@ -454,6 +454,12 @@ func TestWanted(t *testing.T) {
 			t.Errorf("asked for %d peers", r.Facts.Wanted)
 		}
 	}
+	k := newTalk(t, tracker.AnnouncerConfig{}, []string{urlA})
+	k.start()
+	k.answer(k.want(urlA, tracker.Started), every(half))
+	k.tell(tracker.Update{Facts: tracker.Facts{Left: 0, Wanted: 30}})
+	k.run(half - 1)
+	k.wantIdle("a seed is in no hurry")
 }
 
 func TestNow(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,7 +62,7 @@ func (h *httpClient) do(ctx context.Context, j job) (resp Response, alive bool, 
 	t := &trip{http: h, job: j}
 	status, body, err := t.get(ctx, target)
 	if err != nil {
-		return resp, t.answered, err
+		return resp, t.answered.Load(), err
 	}
 	if j.Scrape {
 		err = resp.scraped(ParseScrape(status, body, swarmID(j.InfoHash)))
@@ -87,15 +88,15 @@ func (r *Response) scraped(counts []Counts, err error) error {
 type trip struct {
 	http       *httpClient
 	job        job
-	addr       netip.Addr // of the hop that was asked last
-	answered   bool       // a byte has come
+	addr       netip.Addr  // of the hop that was asked last
+	answered   atomic.Bool // a byte has come; the connection's reader says so, perhaps too late
 	retryAfter time.Duration
 }
 
 func (t *trip) get(ctx context.Context, target string) (status int, body []byte, err error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              func(i httptrace.GotConnInfo) { t.addr = remoteAddr(i.Conn) },
-		GotFirstResponseByte: func() { t.answered = true },
+		GotFirstResponseByte: func() { t.answered.Store(true) },
 	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {

@@ -460,7 +460,9 @@ func TestHTTPPace(t *testing.T) {
 		var at []time.Duration
 		begin := time.Now()
 		n.serve("5.5.5.5:80", func(w net.Conn, r *http.Request) {
+			n.mu.Lock()
 			at = append(at, time.Since(begin))
+			n.mu.Unlock()
 			say(w, 200, "", good)
 		})
 		a := ask(t, n, tracker.ClientConfig{})

@@ -16,7 +16,8 @@ type Answer interface{ announcerAnswer() }
 
 // Facts are the torrent's counters as trackers want them. BEP 3: "uploaded",
 // "downloaded", "left", in bytes. Left is negative while it is not known, before
-// the metadata of a magnet has come. Wanted is how many peers are welcome.
+// the metadata of a magnet has come. Wanted is how many peers are welcome; a seed
+// (Left 0) is given as many but asks no earlier for it.
 type Facts struct {
 	Uploaded, Downloaded, Left int64
 	Wanted                     int32

@@ -151,8 +151,8 @@ func (l *lane) due(f Facts, completed bool, cfg *AnnouncerConfig) actor.Time {
 			at = min(at, s.notBefore(completed, cfg))
 		}
 		return max(at, l.begun)
-	case l.asked || f.Wanted > 0 || s.owes(completed):
-		return s.notBefore(completed, cfg)
+	case l.asked || s.owes(completed), f.Wanted > 0 && f.Left != 0:
+		return s.notBefore(completed, cfg) // seeds are found by those who need them
 	}
 	return s.okAt.Add(s.interval(cfg))
 }
