@@ -366,12 +366,16 @@ func (s *stream) downSize() int64 {
 
 // passedDown: n bytes have passed the receiver's downlink.
 func (s *stream) passedDown(n int64) {
-	s.chunks.pop()
-	s.arrived--
 	if s.to.why != nil {
+		if s.arrived > 0 { // refuse may have thrown it away while it was passing
+			s.chunks.pop()
+			s.arrived--
+		}
 		s.reset()
 		return
 	}
+	s.chunks.pop()
+	s.arrived--
 	s.ready += n
 	s.to.read()
 }
