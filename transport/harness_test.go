@@ -257,11 +257,14 @@ func overEach(t *testing.T, f func(t *testing.T, a, b net.Conn)) {
 	}
 }
 
-// rawSend writes for a remote without a link; errors show on the other side.
-func rawSend(c net.Conn, parts ...[]byte) {
+// rawSend writes for a remote without a link, as long as it is read.
+func rawSend(c net.Conn, parts ...[]byte) bool {
 	for _, p := range parts {
-		_, _ = c.Write(p)
+		if _, err := c.Write(p); err != nil {
+			return false
+		}
 	}
+	return true
 }
 
 func drainTo(c net.Conn, w io.Writer) { _, _ = io.Copy(w, c) }

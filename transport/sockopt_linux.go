@@ -1,3 +1,5 @@
+//pump: prepares sockets.
+
 package transport
 
 import (
