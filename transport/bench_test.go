@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -123,12 +122,6 @@ func runLeecher(w actor.World, c net.Conn, blocks int) error {
 	l.link.Close(io.ErrClosedPipe)
 	<-l.done
 	return err
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func reportCPU(b *testing.B, used time.Duration) {
