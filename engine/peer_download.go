@@ -15,10 +15,10 @@ const (
 	// maxAllowedFast pieces of the remote's allowed-fast set are remembered.
 	maxAllowedFast = 64
 
-	// maxUnasked pieces that were never asked for end the connection. BEP 6: "If a
-	// peer receives a piece that was never requested, the peer MUST close the
-	// connection." Deliberately not at the first: clients exist that send what they
-	// have just rejected.
+	// maxUnasked pieces that were never asked for end the connection. BEP 6:
+	// "Additionally, if a peer receives a piece that was never requested, the peer
+	// MUST close the connection." Deliberately not at the first: clients exist that
+	// send what they have just rejected, and our memory of requests is bounded.
 	maxUnasked = 64
 
 	// rejectPause is how long nothing is asked of a remote that has rejected
@@ -260,8 +260,8 @@ func (d *peerDownload) sampleRTT(t actor.Duration) {
 	d.rtt += (t - d.rtt) / 8
 }
 
-// onChoke ends what we have asked for. BEP 6: "Choke no longer implicitly rejects
-// all pending requests"; without it, it does.
+// onChoke ends what we have asked for. BEP 6: "Choke no longer implicitly rejects all
+// pending requests"; without Fast it does.
 func (p *peer) onChoke(now actor.Time) {
 	d := &p.down
 	if p.remote.choking {

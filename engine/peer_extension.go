@@ -26,8 +26,8 @@ func (p *peer) extendedHandshake() []byte {
 	// "reqq: An integer, the number of outstanding request messages this client
 	// supports without dropping any."
 	b = bencode.AppendInt(bencode.AppendString(b, "reqq"), requestsIn)
-	if p.cfg.uploadOnly {
-		// BEP 21
+	if p.cfg.uploadOnly || p.ours.set.full() {
+		// BEP 21: we want nothing, whatever the bitfield says.
 		b = bencode.AppendInt(bencode.AppendString(b, "upload_only"), 1)
 	}
 	if p.cfg.version != "" {
@@ -54,8 +54,8 @@ func (p *peer) onExtended(m *wire.Message) error {
 	if err != nil {
 		return p.ended(faultProtocol, err, "extension handshake")
 	}
-	// BEP 10: "it is perfectly valid to send this handshake more than once": what
-	// it does not mention stays as it was.
+	// "It is valid to send the handshake message more than once during the lifetime of
+	// a connection": what it does not mention stays as it was.
 	for k, v := range v.Dict() {
 		switch string(k) {
 		case "p":

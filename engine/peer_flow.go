@@ -157,7 +157,8 @@ func (p *peer) excuse(now actor.Time) {
 	p.down.moved, p.clock.heard = now, now
 	if waited := now - p.flow.down.asked; waited >= excuseFrom {
 		for i := range p.down.out.n {
-			p.down.out.at(i).at += waited
+			r := p.down.out.at(i)
+			r.at = min(r.at+waited, now)
 		}
 	}
 }

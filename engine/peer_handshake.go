@@ -105,23 +105,22 @@ func (o *peerHaves) init(cfg peerConfig) {
 	o.log, o.cursor = cfg.log, len(cfg.log)
 }
 
-// greet sends what follows the handshake, once: the extension handshake, then what
-// we have. BEP 6: "exactly one of Have All, Have None, or Bitfield MUST be sent
-// immediately after the handshake" by who speaks Fast; BEP 10 wants its handshake
-// "immediately after the standard bittorrent handshake", and every client in use
-// accepts either first.
+// greet sends what follows the handshake, once: the extension handshake, then what we
+// have. BEP 6: "Exactly one of Have All, Have None, or Have Bitfield MUST appear and
+// only immediately after the handshake." BEP 10's handshake "should be sent immediately
+// after the standard bittorrent handshake" as well; clients accept either first.
 func (p *peer) greet() {
 	if p.ours.greeted {
 		return
 	}
 	p.ours.greeted = true
-	if p.remote.ext {
-		p.send(wire.ExtendedMessage(0, p.extendedHandshake()))
-	}
 	for _, i := range p.ours.log[p.ours.cursor:] {
 		p.ours.set.add(int32(i))
 	}
 	p.ours.cursor = len(p.ours.log)
+	if p.remote.ext {
+		p.send(wire.ExtendedMessage(0, p.extendedHandshake()))
+	}
 	set := &p.ours.set
 	switch {
 	case p.remote.fast && set.full():

@@ -50,8 +50,8 @@ func TestSpecBitfieldFirst(t *testing.T) {
 	tp.alive("what clients send before it")
 }
 
-// BEP 3: "Bitfields that are not the correct size, or have spare bits set" are dropped
-// by clients; "Spare bits at the end are set to zero."
+// BEP 3: "The first byte of the bitfield corresponds to indices 0 - 7 from high bit to
+// low bit, respectively. [...] Spare bits at the end are set to zero."
 func TestSpecBitfieldShape(t *testing.T) {
 	for _, c := range []struct {
 		bytes []byte
@@ -88,8 +88,8 @@ func TestSpecKeepAlive(t *testing.T) {
 	tp.wantGone(faultTimeout, "silent for 3m0s")
 }
 
-// BEP 3: "The peer id and info hash [...] If both sides don't send the same value,
-// they sever the connection." See TestPeerHandshakeFaults.
+// BEP 3: "Next comes the 20 byte truncated infohash. If both sides don't send the same
+// value, they sever the connection." See TestPeerHandshakeFaults.
 
 // BEP 3: 'choke', 'unchoke', 'interested', 'not interested' are told on change only,
 // and hearing them twice does no harm.
@@ -121,8 +121,8 @@ func TestSpecIndexes(t *testing.T) {
 	}
 }
 
-// BEP 6: "When the fast extension is disabled, if a peer receives [a fast message],
-// the peer MUST close the connection."
+// BEP 6, of each of its messages: "When the fast extension is disabled, if a peer
+// receives [one] then the peer MUST close the connection."
 func TestSpecFastDisabled(t *testing.T) {
 	for _, id := range []wire.ID{wire.Suggest, wire.HaveAll, wire.HaveNone, wire.Reject, wire.AllowedFast} {
 		tp := livePeer(t, ltep)
@@ -131,8 +131,8 @@ func TestSpecFastDisabled(t *testing.T) {
 	}
 }
 
-// BEP 6: "Have All and Have None [...] exactly one of Have All, Have None, or Bitfield
-// MUST be sent immediately after the handshake."
+// BEP 6: "Exactly one of Have All, Have None, or Have Bitfield MUST appear and only
+// immediately after the handshake."
 func TestSpecHaveAllNone(t *testing.T) {
 	tp := livePeer(t, fastExt)
 	tp.recv(msg(wire.HaveAll))
@@ -207,8 +207,8 @@ func TestSpecExactlyOneResponse(t *testing.T) {
 	}
 }
 
-// BEP 6: "If a peer sends a set of allowed fast pieces [...] 'if you ask for this
-// piece, I'll give it to you even if you're choked.'" The set is the one of the BEP.
+// BEP 6: "Allowed Fast is an advisory message which means 'if you ask for this piece,
+// I'll give it to you even if you're choked.'"
 func TestSpecAllowedFastOut(t *testing.T) {
 	tp := livePeer(t, fastExt, seeding())
 	tp.recv(msg(wire.HaveNone))
@@ -227,7 +227,8 @@ func TestSpecAllowedFastOut(t *testing.T) {
 	tp.notify(stance{unchoke: true})
 	tp.notify(stance{})
 	tp.want("once", "unchoke", "choke")
-	// "A peer [...] can reject": not without end.
+	// "A peer MAY reject requests for already Allowed Fast pieces [...] if the requested
+	// piece has already been sent to the requesting peer".
 	served := 0
 	for range 1000 {
 		tp.recv(request(in, 0, 16384))
@@ -243,17 +244,30 @@ func TestSpecAllowedFastOut(t *testing.T) {
 	}
 }
 
-// BEP 6: only who has little needs it, and what we lack helps nobody.
+// BEP 6: "A peer SHOULD send Allowed Fast messages to any starting peer", and "Our
+// current implementation rejects requests for Allowed Fast messages whenever the
+// requesting peer has more than k pieces."
 func TestSpecAllowedFastNotForAll(t *testing.T) {
 	tp := livePeer(t, fastExt, seeding())
+	tp.recv(wire.Message{ID: wire.Bitfield, Payload: []byte{0xff, 0xe0, 0}})
+	tp.want("eleven pieces are enough to trade")
+	tp = livePeer(t, fastExt, seeding())
 	tp.recv(wire.Message{ID: wire.Bitfield, Payload: []byte{0xff, 0xc0, 0}})
-	tp.want("ten pieces are enough to trade")
+	set := tp.peer.up.fast
+	tp.recv(request(uint32(set[0]), 0, 16384))
+	if got := tp.link.sent; len(got) != 11 || got[10] != fmt.Sprintf("piece %d 0+16384", set[0]) {
+		t.Fatalf("ten are not: %v", got)
+	}
+	tp.forget()
+	tp.recv(msgIndex(wire.Have, 19), request(uint32(set[0]), 0, 16384))
+	tp.want("now it has", fmt.Sprintf("reject %d 0+16384", set[0]))
 	tp = livePeer(t, fastExt)
 	tp.recv(msg(wire.HaveNone))
 	tp.want("we have nothing to give")
 }
 
-// BEP 10: the handshake's keys.
+// BEP 10: "All items in the dictionary are optional. Any unknown names should be
+// ignored by the client." "It is valid to send the handshake message more than once".
 func TestSpecExtensionHandshake(t *testing.T) {
 	tp := livePeer(t, ltep, func(cfg *peerConfig) { cfg.uploadOnly = true })
 	const want = "d1:mde1:pi51413e4:reqqi2000e11:upload_onlyi1e1:v10:shoal test6:yourip4:\x0a\x00\x00\x09e"
@@ -276,7 +290,7 @@ func TestSpecExtensionHandshake(t *testing.T) {
 	tp.wantGone(faultProtocol, "extension handshake")
 }
 
-// BEP 10: "Clients should ignore unknown" - a long client name is cut.
+// A client's name is as long as it likes, but not here.
 func TestSpecClientNameIsCut(t *testing.T) {
 	tp := livePeer(t, ltep)
 	name := fmt.Sprintf("%0*d", 500, 7)

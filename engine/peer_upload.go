@@ -95,8 +95,10 @@ func either[T any](yes bool, a, b T) T {
 }
 
 // dropUploads forgets what the remote has asked for, when we choke it. What is being
-// read is still sent. BEP 6: "Upon receiving a choke [...] A peer [...] SHOULD
-// reject" all but allowed-fast requests; without Fast the choke says it.
+// read is still sent. BEP 6: "If a peer sends a choke, it MUST reject all requests from
+// the peer to whom the choke was sent except it SHOULD NOT reject requests for pieces
+// that are in the allowed fast set. A peer SHOULD choke first and then reject requests".
+// Without Fast the choke itself says it.
 func (p *peer) dropUploads() {
 	p.up.queue.takeIf(func(u uploadAsk) bool {
 		if p.isFast(u.piece) {
@@ -114,17 +116,18 @@ func (p *peer) reject(u uploadAsk) {
 	}
 }
 
-// grantFast sends the allowed-fast set, once, to a choked remote that can hardly
-// have anything to trade. BEP 6: "If a peer has [...] k or more pieces [it] can reject
-// requests for allowed fast pieces", and only pieces that we have are of use.
+// grantFast sends the allowed-fast set, once, to a choked remote that has hardly
+// anything to trade yet. BEP 6: "A peer SHOULD send Allowed Fast messages to any
+// starting peer". It "MAY list pieces that the message sender does not have";
+// deliberately not, they would be asked for in vain.
 func (p *peer) grantFast() {
 	u := &p.up
-	ip := p.link.Info().Remote.Addr().Unmap()
 	if u.granted || !p.remote.fast || !p.remote.opened || p.told.unchoke {
 		return
 	}
 	u.granted = true
-	if p.remote.pieces >= wire.AllowedFastCount || p.remote.uploadOnly || p.ours.set.none() || !ip.Is4() {
+	ip := p.link.Info().Remote.Addr().Unmap()
+	if !p.remote.starting() || p.remote.uploadOnly || p.ours.set.none() || !ip.Is4() {
 		return
 	}
 	pieces := p.cfg.lengths.Pieces()
@@ -155,7 +158,7 @@ func (p *peer) onRequest(m *wire.Message) error {
 	}
 	u := uploadAsk{metainfo.PieceIndex(m.Index), m.Begin, m.Length}
 	switch {
-	case !p.ours.set.has(int32(u.piece)), !p.maySend(u.piece), !u.readable(), p.up.queue.push(u):
+	case !p.ours.set.has(int32(u.piece)), !u.readable(), !p.maySend(u.piece), p.up.queue.push(u):
 		p.reject(u)
 	}
 	return nil
@@ -165,12 +168,14 @@ func (p *peer) onRequest(m *wire.Message) error {
 // with all clients that ask for more than 16 KiB at once.
 func (u *uploadAsk) readable() bool { return u.length <= block.Size || u.begin%block.Size == 0 }
 
-// maySend says whether we serve a request of this piece now.
+// maySend says whether we serve a request of this piece now. BEP 6: requests of
+// allowed-fast pieces may be rejected "if the requested piece has already been sent to
+// the requesting peer, or if the requesting peer is not a starting peer".
 func (p *peer) maySend(i metainfo.PieceIndex) bool {
 	if p.told.unchoke {
 		return true
 	}
-	if p.up.fastLeft > 0 && p.isFast(i) {
+	if p.up.fastLeft > 0 && p.remote.starting() && p.isFast(i) {
 		p.up.fastLeft--
 		return true
 	}

@@ -21,6 +21,11 @@ type peerRemote struct {
 	client     string
 }
 
+// starting says whether the remote has hardly anything to trade. BEP 6: "Our current
+// implementation rejects requests for Allowed Fast messages whenever the requesting
+// peer has more than k pieces."
+func (r *peerRemote) starting() bool { return r.pieces <= wire.AllowedFastCount }
+
 // onLinkIn takes one drain of the socket.
 func (p *peer) onLinkIn(c *actor.Ctx[peerMsg], b *transport.Batch) {
 	defer b.Release()
@@ -106,8 +111,8 @@ func (p *peer) allowed(m *wire.Message) error {
 	}
 	switch m.ID {
 	case wire.Suggest, wire.HaveAll, wire.HaveNone, wire.Reject, wire.AllowedFast:
-		// BEP 6: "If the Fast Extension is disabled and a peer receives [one], the
-		// peer MUST close the connection."
+		// BEP 6, of each: "When the fast extension is disabled, if a peer receives
+		// [one] then the peer MUST close the connection."
 		if !p.remote.fast {
 			return p.broke("%v without the fast extension", m.ID)
 		}
