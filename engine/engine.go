@@ -166,8 +166,20 @@ func (t *Torrent) SetLimits(l Limits) { t.governor.Tell(setLimits{torrent: t.id,
 // Remove ends the torrent and forgets it, with its files if data says so. Trackers
 // have up to limit to hear of it.
 func (t *Torrent) Remove(ctx context.Context, data bool, limit time.Duration) error {
+	return t.end(ctx, remove{hash: t.meta.Hash, data: data, limit: limit})
+}
+
+// Close ends the torrent in good order, as the end of its engine does: its files and
+// its record stay, and adding it again goes on where it stopped. Trackers have up to
+// limit to hear of it.
+func (t *Torrent) Close(ctx context.Context, limit time.Duration) error {
+	return t.end(ctx, remove{hash: t.meta.Hash, keep: true, limit: limit})
+}
+
+func (t *Torrent) end(ctx context.Context, m remove) error {
 	err, failed := actor.Ask(ctx, t.session, func(r actor.Ref[error]) sessionMsg {
-		return remove{t.meta.Hash, data, limit, r}
+		m.reply = r
+		return m
 	})
 	return closedOr(errors.Join(failed, err))
 }

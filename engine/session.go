@@ -275,7 +275,7 @@ func (s *session) onRemove(m remove) {
 		return
 	}
 	mem.removed = append(mem.removed, m.reply)
-	mem.child.Ref.Tell(finish{limit: m.limit, remove: true, data: m.data})
+	mem.child.Ref.Tell(finish{limit: m.limit, remove: !m.keep, data: m.data})
 }
 
 func (s *session) onTorrentDown(c *actor.Ctx[sessionMsg], m torrentDown) {

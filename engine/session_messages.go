@@ -40,7 +40,8 @@ type added struct {
 // remove ends a torrent. From: outsiders. Answered when it is gone.
 type remove struct {
 	hash  metainfo.Hash
-	data  bool
+	data  bool // with its files
+	keep  bool // its record stays
 	limit time.Duration
 	reply actor.Ref[error]
 }
