@@ -123,6 +123,7 @@ func (s *Storage) hash(c *actor.Ctx[Message], pc *piece, n int32) {
 		t.using[reading]++
 	}
 	pc.hashing = true
+	t.hashing++
 	s.start(c, &k.job, LaneHash, t, k)
 }
 
@@ -133,10 +134,14 @@ func (s *Storage) hashed(c *actor.Ctx[Message], k *hashTask) {
 		t.using[reading]--
 	}
 	pc.hashing = false
+	t.hashing--
+	if t.writeq.len() > 0 {
+		s.lanes.write.add(t) // may have waited for this
+	}
 	pc.cursor += k.n
 	switch {
 	case t.phase == closing && t.closing.drop:
-		s.discard(pc)
+		s.letGo(pc)
 	case k.err != nil:
 		s.unreadable(c, pc, k.err)
 	case !k.final:
@@ -149,6 +154,7 @@ func (s *Storage) hashed(c *actor.Ctx[Message], k *hashTask) {
 	}
 	k.reset()
 	give(&s.pools.hash, k)
+	s.advanceClose(c, t)
 }
 
 // verifiedPiece sends a good piece on its way to the disk.
@@ -179,6 +185,12 @@ func (s *Storage) discard(pc *piece) {
 		t.dirt.lost = append(t.dirt.lost, int32(pc.index))
 		s.sync.dirty.add(t)
 	}
+	s.letGo(pc)
+}
+
+// letGo ends a piece's stay in memory.
+func (s *Storage) letGo(pc *piece) {
+	t := pc.t
 	if pc.kept {
 		t.trouble.kept -= int(pc.memory)
 	}

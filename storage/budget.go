@@ -131,6 +131,7 @@ func (s *Storage) spilled(c *actor.Ctx[Message], t *torrent, k *writeTask) {
 	}
 	t.facts.setBoot(s.boot.id)
 	t.facts.setPartial(pc.index, pc.stored.Clone())
+	t.move.changed(pc.index)
 	s.soil(t, pc.index)
 	s.enqueueHash(pc)
 }

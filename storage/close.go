@@ -17,7 +17,7 @@ type closeState struct {
 func (s *Storage) onClose(c *actor.Ctx[Message], m Close) {
 	t := s.torrents[m.ID]
 	switch {
-	case t == nil || t.phase == closing:
+	case t == nil || t.phase >= closing:
 		return // answered when it was opened, or closed before
 	case t.phase == opening:
 		t.early = append(t.early, func(*torrent) { s.onClose(c, m) })
@@ -51,7 +51,7 @@ func (s *Storage) dropPieces(t *torrent) {
 	t.writeq.remove(func(*piece) bool { return true })
 	for _, pc := range t.pieces { //order: irrelevant, slots are alike and nobody is told
 		if !pc.hashing && !pc.spill && pc.state != inWrite {
-			s.discard(pc)
+			s.letGo(pc)
 		}
 	}
 }

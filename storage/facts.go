@@ -36,6 +36,7 @@ type facts struct {
 type renaming struct {
 	file int32
 	path string
+	old  string // before; a crash may have left the file there
 }
 
 // fileStat is what a file looked like.
@@ -111,9 +112,9 @@ func (f *facts) setPartial(p metainfo.PieceIndex, blocks bits.Set) {
 	f.partials = append(f.partials, Partial{Piece: p, Blocks: &blocks})
 }
 
-func (f *facts) rename(file int32, path string) {
-	f.renamed = slices.DeleteFunc(f.renamed, func(r renaming) bool { return r.file == file })
-	f.renamed = append(f.renamed, renaming{file, path})
+func (f *facts) rename(r renaming) {
+	f.renamed = slices.DeleteFunc(f.renamed, func(x renaming) bool { return x.file == r.file })
+	f.renamed = append(f.renamed, r)
 }
 
 // ---- records
@@ -153,8 +154,23 @@ func appendPlaced(dst []byte, files []int32) []byte {
 	})
 }
 
-func appendRenamed(dst []byte, file int32, path string) []byte {
-	return appendRecord(dst, recRenamed, func(e *encoder) { e.uint(uint64(file)); e.text(path) })
+func appendRenamed(dst []byte, r renaming) []byte {
+	return appendRecord(dst, recRenamed, r.put)
+}
+
+func (r renaming) put(e *encoder) {
+	e.uint(uint64(r.file))
+	e.text(r.path)
+	e.text(r.old)
+}
+
+func getRenaming(d *decoder, files int32) renaming {
+	return renaming{file: d.index(files), path: d.text(), old: d.text()}
+}
+
+// appendMark appends a record that says all by its kind.
+func appendMark(dst []byte, kind recordKind) []byte {
+	return appendRecord(dst, kind, func(*encoder) {})
 }
 
 func appendClosed(dst []byte, stats []fileStat) []byte {
@@ -191,8 +207,7 @@ func (f *facts) appendSnapshot(dst []byte, l *metainfo.Lengths) []byte {
 		}
 		e.uint(uint64(len(f.renamed)))
 		for _, r := range f.renamed {
-			e.uint(uint64(r.file))
-			e.text(r.path)
+			r.put(e)
 		}
 		e.bytes(f.saved)
 		putStats(e, f.stats)
@@ -223,6 +238,7 @@ const (
 	stateNone    stateHealth = iota // there is none
 	stateSound                      // all of it
 	stateTorn                       // all but what the last append left
+	stateHoles                      // something is lost of what was not synced
 	stateDamaged                    // something within it is lost
 	stateNewer                      // written by a later version: not to be touched
 )
@@ -241,11 +257,13 @@ func readState(b []byte, l *metainfo.Lengths, files int32) (*facts, stateHealth)
 		b = b[len(stateHeader):]
 	}
 	r := factsReader{Lengths: l, files: files}
-	holes, torn := scanRecords(b, r.record)
+	d := scanRecords(b, r.record)
 	switch {
-	case headless, holes > 0, r.bad > 0, r.facts == nil:
+	case headless, d.old > 0, r.bad > 0, r.facts == nil:
 		return r.facts, stateDamaged
-	case torn:
+	case d.fresh > 0:
+		return r.facts, stateHoles
+	case d.torn:
 		return r.facts, stateTorn
 	}
 	return r.facts, stateSound
@@ -291,11 +309,11 @@ func (r *factsReader) snapshot(d *decoder) *facts {
 		f.partials = append(f.partials, Partial{p, &blocks})
 	}
 	for range d.uint() {
-		file, path := d.index(r.files), d.text()
+		x := getRenaming(d, r.files)
 		if d.err != nil {
 			return nil
 		}
-		f.renamed = append(f.renamed, renaming{file, path})
+		f.renamed = append(f.renamed, x)
 	}
 	f.saved = append([]byte(nil), d.bytes()...)
 	f.stats = r.stats(d)
@@ -345,8 +363,8 @@ func (r *factsReader) apply(kind recordKind, d *decoder) {
 			}
 		}
 	case recRenamed:
-		if file, path := d.index(r.files), d.text(); d.err == nil {
-			f.rename(file, path)
+		if x := getRenaming(d, r.files); d.err == nil {
+			f.rename(x)
 		}
 	case recMoving:
 		f.moving = d.text()
@@ -354,6 +372,9 @@ func (r *factsReader) apply(kind recordKind, d *decoder) {
 		f.from, f.dir, f.moving, f.leftover = f.dir, d.text(), "", true
 	case recCleaned:
 		f.moving, f.leftover = "", false
+	case recBegun: // no longer clean, as after any record
+	case recSettled:
+		f.from = ""
 	case recClosed:
 		f.stats = r.stats(d)
 		f.clean = d.err == nil

@@ -107,11 +107,31 @@ func (t *torrent) needsFinish(i int32) bool {
 func (s *Storage) finished(c *actor.Ctx[Message], t *torrent, k *finishTask) {
 	switch {
 	case k.err != nil:
-		t.files.told.Clear(k.file)
-		s.inTrouble(c, t, k.err)
-		t.unfinished = append(t.unfinished, k.file)
+		s.notFinished(c, t, k.file, k.err)
+	case k.copier != nil:
+		t.copies++
+		s.operate(t, &op{copying: true, task: &copyTask{store: t.store, copier: k.copier}})
 	default:
 		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(k.file), Path: t.pathOf(k.file)})
+	}
+}
+
+// notFinished notes a complete file that could not be given its final name; that
+// is tried again when the disk is well.
+func (s *Storage) notFinished(c *actor.Ctx[Message], t *torrent, i int32, err error) {
+	t.files.told.Clear(i)
+	t.unfinished = append(t.unfinished, i)
+	if t.phase == open {
+		s.inTrouble(c, t, err)
+	}
+}
+
+// finishAgain tries again what could not be finished.
+func (s *Storage) finishAgain(t *torrent) {
+	files := t.unfinished
+	t.unfinished = nil
+	for _, i := range files {
+		s.fileComplete(t, i)
 	}
 }
 

@@ -88,6 +88,7 @@ func (s *Storage) opened(_ *actor.Ctx[Message], t *torrent, k *openTask) {
 
 // remove ends a torrent's stay.
 func (s *Storage) remove(t *torrent) {
+	t.phase = closed
 	delete(s.torrents, t.id)
 	delete(s.keys, t.key)
 }
@@ -95,13 +96,14 @@ func (s *Storage) remove(t *torrent) {
 // reconcile says what is to be believed of a torrent, given its records and what
 // its files look like. It is pure.
 type reconcile struct {
-	lay    *layout
-	facts  *facts
-	health stateHealth
-	boot   string
-	check  bool       // trust no record
-	there  []fileLook // by file
-	limit  int64      // payload changed after this moment (Unix ns) is not ours
+	lay      *layout
+	facts    *facts
+	health   stateHealth
+	boot     string
+	check    bool       // trust no record
+	there    []fileLook // by file
+	rebooted bool       // since the last record
+	limit    int64      // payload changed after this moment (Unix ns) is not ours
 }
 
 // fileLook is what was found of a file.
@@ -122,7 +124,7 @@ func (r *reconcile) judge() (missing bool) {
 	f := r.facts
 	recorded := f.have()
 	recorded.Or(&f.stale)
-	if r.boot == "" || f.boot != r.boot {
+	if r.rebooted = r.boot == "" || f.boot != r.boot; r.rebooted {
 		f.stale.Or(&f.written)
 		f.written.Reset()
 		if !f.clean {
@@ -130,17 +132,21 @@ func (r *reconcile) judge() (missing bool) {
 		}
 		f.boot = r.boot
 	}
+	if r.health == stateHoles && !r.rebooted {
+		r.health = stateDamaged // no power cut has done that
+	}
 	if r.check || r.health == stateDamaged {
 		f.stale.Or(&recorded)
 		f.partials = nil
 	}
 	gone, kept := 0, 0
+	trusted := f.have()
 	for i := range r.there {
-		switch r.judgeFile(int32(i), &recorded) {
-		case fileGone:
-			gone++
-		case fileKept:
+		switch first, last := r.lay.piecesOf(int32(i)); {
+		case r.judgeFile(int32(i), &recorded):
 			kept++
+		case anyIn(&trusted, first, last) && r.lay.hasData(int32(i)) && f.placed.Has(int32(i)):
+			gone++
 		}
 	}
 	if r.check || r.health == stateNone || r.health == stateDamaged {
@@ -151,29 +157,23 @@ func (r *reconcile) judge() (missing bool) {
 	return gone > 0 && kept == 0 && !r.check
 }
 
-type fileVerdict uint8
-
-const (
-	fileIdle fileVerdict = iota // nothing was recorded of it
-	fileGone
-	fileKept
-)
+func anyIn(s *bits.Set, first, last metainfo.PieceIndex) bool {
+	p := s.NextSet(int32(first))
+	return p >= 0 && p <= int32(last)
+}
 
 // judgeFile takes the trust from pieces of a file that is gone, cut short or has
-// been changed by others.
-func (r *reconcile) judgeFile(i int32, recorded *bits.Set) fileVerdict {
-	if !r.lay.hasData(i) || !r.facts.placed.Has(i) {
-		return fileIdle
-	}
+// been changed by others. It reports whether something was recorded of the file
+// and it is there.
+func (r *reconcile) judgeFile(i int32, recorded *bits.Set) bool {
 	first, last := r.lay.piecesOf(i)
-	has := recorded.NextSet(int32(first))
-	if has < 0 || has > int32(last) {
-		return fileIdle
+	if !r.lay.hasData(i) || !r.facts.placed.Has(i) || !anyIn(recorded, first, last) {
+		return false
 	}
 	look := &r.there[i]
 	if !look.found {
 		r.loseRange(int32(first), int32(last))
-		return fileGone
+		return false
 	}
 	if r.changed(i) {
 		for p := int32(first); p <= int32(last); p++ {
@@ -186,7 +186,7 @@ func (r *reconcile) judgeFile(i int32, recorded *bits.Set) fileVerdict {
 		from, _ := r.lay.Locate(whole)
 		r.loseRange(int32(from), int32(last))
 	}
-	return fileKept
+	return true
 }
 
 func (r *reconcile) loseRange(first, last int32) {
@@ -203,9 +203,13 @@ func (r *reconcile) changed(i int32) bool {
 		return r.limit > 0 && look.mtime > r.limit+slackTime
 	}
 	for _, st := range r.facts.stats {
-		if st.file == i {
-			return st.size != look.size || st.mtime != look.mtime
+		if st.file != i {
+			continue
 		}
+		// After a power cut the time may be an earlier one: syncing data does not
+		// sync the time of its last change.
+		older := r.rebooted && look.mtime < st.mtime
+		return st.size != look.size || st.mtime != look.mtime && !older
 	}
 	return true
 }

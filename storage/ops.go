@@ -7,23 +7,37 @@ import "github.com/shoal-bt/shoal/actor"
 type op struct {
 	fence fence
 	task  task
+	// copying: it is part of a copy, so it does not wait for its end.
+	copying bool
 	// ready fills in the task just before it is handed out, when nothing else
 	// touches the files; nil if there is nothing to fill in.
 	ready func()
 }
 
-// operate queues a step.
+// operate queues a step. While payload is being copied to another folder, steps
+// that change names wait for its end.
 func (s *Storage) operate(t *torrent, o *op) {
+	if t.mustWait(o) {
+		t.later.push(o)
+		return
+	}
 	t.ops.push(o)
 	s.lanes.slow.add(t)
 }
 
-// operateNext queues a step before all others that wait: the rest of one that is
-// under way.
-func (s *Storage) operateNext(t *torrent, o *op) {
-	rest := append([]*op{o}, t.ops.all()...)
-	t.ops = queue[*op]{list: rest}
-	s.lanes.slow.add(t)
+// mustWait reports whether a step would change names that are being copied.
+func (t *torrent) mustWait(o *op) bool {
+	return (t.move.copying || t.copies > 0) && o.fence == fenceAll && !o.copying
+}
+
+// afterCopy queues what has waited for the end of a copy.
+func (s *Storage) afterCopy(t *torrent) {
+	if t.move.copying || t.copies > 0 {
+		return
+	}
+	for n := t.later.len(); n > 0; n-- {
+		s.operate(t, t.later.pop())
+	}
 }
 
 // giveSlow hands out the next step of torrents whose files are left alone.
@@ -37,6 +51,11 @@ func (s *Storage) giveSlow(c *actor.Ctx[Message]) {
 			continue
 		}
 		o := t.ops.front()
+		if t.mustWait(o) {
+			t.later.push(t.ops.pop())
+			s.lanes.slow.add(t)
+			continue
+		}
 		t.fence = max(t.fence, o.fence)
 		if !t.quiet() {
 			s.lanes.slow.add(t)
@@ -79,6 +98,14 @@ func (s *Storage) finishOp(c *actor.Ctx[Message], t *torrent, k task) {
 		s.finished(c, t, k)
 	case *renameTask:
 		s.renamed(t, k)
+	case *moveTask:
+		s.moved(t, k)
+	case *copyTask:
+		s.copied(t, k)
+	case *switchTask:
+		s.switched(c, t, k)
+	case *undoTask:
+		s.undone(c, t, k)
 	case *closeTask:
 		s.closed(t, k)
 	}

@@ -44,11 +44,13 @@ const (
 	recPartial                        // boot id, piece, blocks: stored, not verified
 	recSaved                          // the torrent's own value
 	recPlaced                         // files that have left the part store
-	recRenamed                        // file, path given by the user
+	recRenamed                        // file, path given by the user, path before
 	recMoving                         // a move to this folder has begun
 	recMoved                          // the payload is complete in this folder now
 	recCleaned                        // nothing of a move is left to be done
 	recClosed                         // all is durable; sizes and times of files
+	recBegun                          // payload is being written again
+	recSettled                        // the torrent knows its folder: where it was before does not matter
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -87,16 +89,27 @@ func parseRecord(b []byte) (kind recordKind, payload []byte, n int) {
 	return recordKind(b[4]), b[recordHead:n], n
 }
 
-// scanRecords calls f for each sound record. holes counts stretches of damage that
-// have a sound record behind them, torn reports one that has none.
-func scanRecords(b []byte, f func(kind recordKind, payload []byte)) (holes int, torn bool) {
-	inHole := false
+// damage is what is wrong with a state file.
+type damage struct {
+	// old holes have a sound record behind them that was synced, new ones lie in
+	// what was not: a power cut may leave those.
+	old, fresh int
+	torn       bool // there is no sound record behind the last hole
+}
+
+// scanRecords calls f for each sound record. Each durable record but the last shows
+// that all before it has been synced, as there is one sync at a time.
+func scanRecords(b []byte, f func(kind recordKind, payload []byte)) (d damage) {
+	inHole, holes, synced := false, 0, 0
 	for len(b) > 0 {
 		kind, payload, n := parseRecord(b)
 		if n > 0 {
 			if inHole {
 				holes++
 				inHole = false
+			}
+			if kind == recDurable {
+				d.old, synced = synced, holes
 			}
 			f(kind, payload)
 			b = b[n:]
@@ -109,5 +122,6 @@ func scanRecords(b []byte, f func(kind recordKind, payload []byte)) (holes int, 
 		}
 		b = b[1+next:]
 	}
-	return holes, inHole
+	d.fresh, d.torn = holes-d.old, inHole
+	return d
 }

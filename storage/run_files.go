@@ -20,7 +20,7 @@ func (k *selectTask) run(d *Disk) {
 	for _, i := range k.files {
 		s.place.Set(i)
 	}
-	k.recordErr = s.record(k.record)
+	k.recordErr = s.recordNow(k.record)
 	if k.clear && k.recordErr == nil {
 		_ = d.pool.forget(s, func(i int32) bool { return i == partsFile })
 		root, name := s.parts()
@@ -50,7 +50,7 @@ func (k *selectTask) fill(d *Disk, s *store) error {
 			}
 		}
 	}
-	return nil
+	return s.syncDirs()
 }
 
 // fromParts copies a stretch of a file out of the part store.
@@ -105,7 +105,7 @@ func (k *finishTask) run(d *Disk) {
 	_ = d.pool.forget(s, func(i int32) bool { return i == k.file })
 	err := s.moveFile(from, name, s.root, s.name(k.file))
 	if errors.Is(err, ErrCrossDevice) {
-		k.crossDevice = true
+		k.copier = s.copyOut(s.root, k.file)
 		return
 	}
 	if err != nil {
@@ -146,22 +146,56 @@ func removeEmpty(root Root, name string) {
 	}
 }
 
-// run gives a file another name, and records that.
+// syncNames makes durable that names are gone: it syncs the folders above them that
+// are still there.
+func syncNames(root Root, names func(yield func(string))) {
+	done := map[string]bool{}
+	names(func(name string) {
+		for dir, _ := parentOf(name); !done[dir]; dir, _ = parentOf(dir) {
+			done[dir] = true
+			_ = root.SyncDir(dir) // if it fails, they are removed again after a crash
+		}
+	})
+}
+
+// run gives a file another name. That is recorded before, so that after a crash in
+// between the file is found.
 func (k *renameTask) run(d *Disk) {
 	s := k.store
 	_ = d.pool.forget(s, func(i int32) bool { return i == k.file })
-	root, name := s.where(k.file)
+	root, from := s.where(k.file)
 	old, had := s.names[k.file]
-	s.names[k.file] = k.path
-	_, toName := s.where(k.file)
-	if s.made.Has(k.file) || s.lay.files[k.file].Length == 0 {
-		if err := s.moveFile(root, name, root, toName); err != nil && !absent(err) {
-			if s.names[k.file] = old; !had {
-				delete(s.names, k.file)
-			}
-			k.err = &Error{"rename", name, err}
-			return
-		}
+	k.to.old = s.name(k.file)
+	s.names[k.file] = k.to.path
+	_, to := s.where(k.file)
+	k.err = s.renameFile(k, root, from, to)
+	if k.err == nil {
+		return
 	}
-	k.recordErr = s.record(k.record)
+	k.err = &Error{"rename", from, k.err}
+	if s.names[k.file] = old; !had {
+		delete(s.names, k.file)
+	}
+	back := renaming{k.file, k.to.old, k.to.path}
+	_ = s.record(appendRenamed(nil, back))
+}
+
+func (s *store) renameFile(k *renameTask, root Root, from, to string) error {
+	_, err := root.Stat(from)
+	if absent(err) && !s.made.Has(k.file) { // it has not been made yet
+		return s.recordNow(appendRenamed(nil, k.to))
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := root.Stat(to); err == nil {
+		return fs.ErrExist
+	}
+	if err := s.recordNow(appendRenamed(nil, k.to)); err != nil {
+		return err
+	}
+	if err := s.moveFile(root, from, root, to); err != nil {
+		return err
+	}
+	return s.syncDirs()
 }

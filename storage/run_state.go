@@ -39,9 +39,9 @@ func (s *store) syncDirs() error {
 	dirs := s.newDirs
 	s.newDirs = nil
 	s.mu.Unlock()
-	for dir, root := range dirs {
-		if err := root.SyncDir(dir); err != nil && !absent(err) {
-			return &Error{"sync", dir, err}
+	for d := range dirs {
+		if err := d.root.SyncDir(d.dir); err != nil && !absent(err) {
+			return &Error{"sync", d.dir, err}
 		}
 	}
 	return nil

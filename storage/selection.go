@@ -144,16 +144,14 @@ func (s *Storage) onRename(t *torrent, m Rename) {
 		t.done(m.Cookie, err)
 		return
 	}
-	k := &renameTask{store: t.store, file: i, path: path.String(), cookie: m.Cookie}
-	k.record = appendRenamed(nil, i, k.path)
+	k := &renameTask{store: t.store, file: i, to: renaming{file: i, path: path.String()}, cookie: m.Cookie}
 	s.operate(t, &op{fence: fenceAll, task: k})
 }
 
 // renamed answers Rename.
 func (s *Storage) renamed(t *torrent, k *renameTask) {
 	if k.err == nil {
-		t.facts.rename(k.file, k.path)
-		s.recorded(t, int64(len(k.record)), k.recordErr)
+		t.facts.rename(k.to)
 	}
 	t.done(k.cookie, k.err)
 }

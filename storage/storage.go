@@ -91,6 +91,8 @@ func (s *Storage) Handle(c *actor.Ctx[Message], m Message) {
 		s.with(m.ID, func(t *torrent) { s.onVerify(c, t, m) })
 	case Select:
 		s.with(m.ID, func(t *torrent) { s.onSelect(t, m) })
+	case Move:
+		s.with(m.ID, func(t *torrent) { s.onMove(t, m) })
 	case Rename:
 		s.with(m.ID, func(t *torrent) { s.onRename(t, m) })
 	case Save:
@@ -128,7 +130,7 @@ func (s *Storage) Flush(c *actor.Ctx[Message]) {
 func (s *Storage) with(id ID, f func(t *torrent)) {
 	t := s.torrents[id]
 	switch {
-	case t == nil || t.phase == closing:
+	case t == nil || t.phase >= closing:
 	case t.phase == opening:
 		t.early = append(t.early, f)
 	default:

@@ -23,14 +23,18 @@ type store struct {
 	names map[int32]string
 	final bits.Set // files that have their final name
 	place bits.Set // files that lie under a name, not in the part store
+	clean bool     // the state file says what the files looked like when they were closed
+
+	begun sync.Once
 
 	mu      sync.Mutex
-	made    bits.Set        // files that exist: they are never made anew
-	sized   bits.Set        // files whose length has been seen to
-	newDirs map[string]Root // folders in which names were made since the last sync
+	made    bits.Set         // files that exist: they are never made anew
+	sized   bits.Set         // files whose length has been seen to
+	newDirs map[rootDir]bool // folders in which names were made since the last sync
 
 	logMu   sync.Mutex
 	logSize int64
+	logNew  bool // the file's name is not durable yet
 	lock    io.Closer
 }
 
@@ -42,9 +46,9 @@ func (s *store) name(i int32) string {
 	return s.lay.files[i].Path.String()
 }
 
-// where is a file's present name.
+// where is a file's present name. Files without data have their final one at once.
 func (s *store) where(i int32) (Root, string) {
-	if s.final.Has(i) {
+	if s.final.Has(i) || !s.lay.hasData(i) {
 		return s.root, s.name(i)
 	}
 	return s.incomplete(i)
@@ -103,6 +107,9 @@ func (s *store) parts() (Root, string) {
 func (s *store) openParts(write bool) (File, error) {
 	root, name := s.parts()
 	if write {
+		s.mu.Lock()
+		s.noteDirs(root, name)
+		s.mu.Unlock()
 		return root.OpenFile(name, Create)
 	}
 	return root.OpenFile(name, ReadOnly)
@@ -136,14 +143,24 @@ func (s *store) makeParent(root Root, name string) error {
 			return err
 		}
 	}
-	if s.newDirs == nil {
-		s.newDirs = map[string]Root{}
-	}
-	for ; dir != "."; dir, _ = parentOf(dir) {
-		s.newDirs[dir] = root
-	}
-	s.newDirs["."] = root
+	s.noteDirs(root, name)
 	return nil
+}
+
+// noteDirs notes that the folders above a name have to be synced.
+func (s *store) noteDirs(root Root, name string) {
+	if s.newDirs == nil {
+		s.newDirs = map[rootDir]bool{}
+	}
+	for dir, _ := parentOf(name); !s.newDirs[rootDir{root, dir}]; dir, _ = parentOf(dir) {
+		s.newDirs[rootDir{root, dir}] = true
+	}
+}
+
+// rootDir is a folder below a root.
+type rootDir struct {
+	root Root
+	dir  string
 }
 
 // setSize cuts a file that is too long and reserves space for one that is not as
@@ -219,8 +236,22 @@ func (s *store) each(sc *scratch, off, n int64, f func(file int32, at, n int64) 
 	return nil
 }
 
+// begin says durably that payload is being written, before the first write: sizes
+// and times of when the torrent was closed are not those of its files any more.
+func (s *store) begin() (err error) {
+	s.begun.Do(func() {
+		if s.clean {
+			err = s.recordNow(appendMark(nil, recBegun))
+		}
+	})
+	return err
+}
+
 // write writes bufs at a payload offset.
 func (s *store) write(sc *scratch, bufs [][]byte, off, n int64) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
 	c := cutter{bufs: bufs}
 	return s.each(sc, off, n, func(file int32, at, n int64) error {
 		sc.vec = c.take(sc.vec[:0], n)
@@ -311,7 +342,18 @@ func (s *store) syncState() error {
 		return s.fault("sync", stateFile, err)
 	}
 	defer s.disk.pool.put(h)
-	return s.fault("sync", stateFile, h.Sync())
+	if err := h.Sync(); err != nil {
+		return s.fault("sync", stateFile, err)
+	}
+	s.logMu.Lock()
+	defer s.logMu.Unlock()
+	if s.logNew {
+		if err := s.disk.state.SyncDir("."); err != nil {
+			return s.fault("sync", stateFile, err)
+		}
+		s.logNew = false
+	}
+	return nil
 }
 
 // replaceState puts a new state file in the place of the old one, as a whole.
@@ -332,7 +374,7 @@ func (s *store) replaceState(data []byte, durable bool) error {
 		_ = root.Remove(tmp)
 		return s.fault("write", stateFile, err)
 	}
-	s.logSize = int64(len(data))
+	s.logSize, s.logNew = int64(len(data)), !durable
 	if durable {
 		return s.fault("sync", stateFile, root.SyncDir("."))
 	}

@@ -77,10 +77,15 @@ func (s *Storage) giveSyncs(c *actor.Ctx[Message]) {
 			return
 		}
 		t := s.sync.due.next()
-		if t.phase != opening && !t.dirt.busy && t.mayWrite() && t.store != nil {
+		if t.mayWrite() && !t.dirt.busy && t.syncable() {
 			s.startSync(c, t)
 		}
 	}
+}
+
+// syncable reports whether the torrent has files that a sync may touch.
+func (t *torrent) syncable() bool {
+	return t.phase == open || t.phase == closing && !t.closing.last && !t.closing.drop
 }
 
 // startSync takes all that is dirty.

@@ -370,8 +370,8 @@ type finishTask struct {
 	store *store
 	file  int32
 
-	crossDevice bool // and nothing has been done
-	err         error
+	copier *copier // set if it has to be copied to another device; nothing has been done then
+	err    error
 }
 
 func (k *finishTask) kind() string { return "finish" }
@@ -381,11 +381,10 @@ type renameTask struct {
 	control
 	store  *store
 	file   int32
-	path   string
-	record []byte
+	to     renaming
 	cookie uint64
 
-	err, recordErr error
+	err error
 }
 
 func (k *renameTask) kind() string { return "rename" }

@@ -16,6 +16,7 @@ const (
 	opening phase = iota
 	open
 	closing
+	closed
 )
 
 // torrent is all that the actor knows of one torrent.
@@ -40,20 +41,25 @@ type torrent struct {
 	last   *piece // the one looked up last
 	queued uint8  // rotas that it is in
 
-	hashq  queue[*piece]
-	writeq queue[*piece]
-	readq  queue[*Read]
-	sums   queue[*sumTask]
-	ops    queue[*op]
-	opBusy bool // the first of ops is under way
-	fence  fence
-	using  [2]int // jobs under way that read and that write its files
+	hashq   queue[*piece]
+	writeq  queue[*piece]
+	readq   queue[*Read]
+	sums    queue[*sumTask]
+	ops     queue[*op]
+	opBusy  bool       // the first of ops is under way
+	later   queue[*op] // ops that wait for the end of a copy
+	copies  int        // complete files that are being copied to their final place
+	fence   fence
+	hashing int    // pieces that are being hashed
+	using   [2]int // jobs under way that read and that write its files
 
 	dirt    dirtState
 	verify  checkState
 	trouble troubleState
 	files   fileState
 	closing closeState
+
+	move moveState
 
 	unfinished []int32 // complete files whose final name could not be given yet
 }

@@ -55,6 +55,7 @@ func (s *Storage) outOfTrouble(c *actor.Ctx[Message], t *torrent) {
 	t.tell(Trouble{ID: t.id})
 	s.lanes.write.add(t)
 	s.sync.dirty.add(t)
+	s.finishAgain(t)
 }
 
 // isSpace reports whether an error says that the disk is full.

@@ -13,8 +13,8 @@ func (s *Storage) giveWrites(c *actor.Ctx[Message]) {
 			return
 		}
 		t := s.lanes.write.next()
-		if !t.mayWrite() || t.trouble.err != nil && !t.trouble.probe {
-			continue // comes back when the fence falls, or with the next attempt
+		if !t.mayWrite() || t.trouble.err != nil && !t.trouble.probe || t.gathering() {
+			continue // comes back when the fence falls, with the next attempt or piece
 		}
 		if k := s.nextWrite(t); k != nil {
 			s.write(c, t, k)
@@ -23,6 +23,12 @@ func (s *Storage) giveWrites(c *actor.Ctx[Message]) {
 			s.lanes.write.add(t)
 		}
 	}
+}
+
+// gathering reports whether small pieces had better wait for their neighbours,
+// which are being hashed.
+func (t *torrent) gathering() bool {
+	return t.hashing > 0 && t.phase == open && int64(t.writeq.len())*t.lay.PieceLen() < writeBlocks*metainfo.BlockSize
 }
 
 // nextWrite takes the oldest verified piece and, if pieces are small, the
@@ -93,6 +99,7 @@ func (s *Storage) written(c *actor.Ctx[Message], k *writeTask) {
 	}
 	k.reset()
 	give(&s.pools.write, k)
+	s.advanceClose(c, t)
 }
 
 // wrote notes pieces that are on the disk now.
@@ -100,14 +107,10 @@ func (s *Storage) wrote(c *actor.Ctx[Message], t *torrent, k *writeTask) {
 	s.recorded(t, int64(len(k.record)), k.recordErr)
 	t.facts.setBoot(s.boot.id)
 	for _, pc := range k.pieces {
-		if pc.kept {
-			t.trouble.kept -= int(pc.memory)
-		}
-		pc.release()
-		t.forget(pc)
-		s.gotPiece(t, pc.index)
-		t.tell(PieceDone{ID: t.id, Piece: pc.index, OK: true})
-		s.pools.putPiece(pc)
+		p := pc.index
+		s.letGo(pc)
+		s.gotPiece(t, p)
+		t.tell(PieceDone{ID: t.id, Piece: p, OK: true})
 	}
 	if t.trouble.err != nil {
 		s.outOfTrouble(c, t)
@@ -118,6 +121,7 @@ func (s *Storage) wrote(c *actor.Ctx[Message], t *torrent, k *writeTask) {
 func (s *Storage) gotPiece(t *torrent, p metainfo.PieceIndex) {
 	t.have.Set(int32(p))
 	t.facts.addWritten(int32(p))
+	t.move.changed(p)
 	s.soil(t, p)
 	s.countFiles(t, p)
 }

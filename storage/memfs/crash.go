@@ -66,9 +66,7 @@ func (f *FS) apply(top *node, op nameOp, now bool) {
 }
 
 func (f *FS) freeSpace(n *node) {
-	if n.disk != nil {
-		n.disk.Used -= max(int64(len(n.data)), n.reserved)
-	}
+	n.free(0)
 	for _, c := range n.entries {
 		f.freeSpace(c)
 	}
@@ -165,7 +163,6 @@ func (f *FS) tear(n *node, rng *rand.Rand) {
 			n.put(c.data, c.off)
 		}
 	}
-	n.reserved = 0
 	n.settle()
 }
 
@@ -177,11 +174,19 @@ func (f *FS) recount() {
 	var walk func(n *node)
 	walk = func(n *node) {
 		if n.kind == storage.Regular && n.disk != nil {
-			n.disk.Used += int64(len(n.data))
+			n.pages = nil
+			n.take(0, int64(len(n.data)))
 		}
 		for _, e := range n.entries {
 			walk(e)
 		}
 	}
 	walk(f.top)
+}
+
+// Off reports whether the machine has been switched off by SwitchOff.
+func (f *FS) Off() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.off > 0 && f.calls >= f.off
 }

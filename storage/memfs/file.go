@@ -11,10 +11,10 @@ import (
 
 // content is a file's bytes as everybody sees them, and what of them is durable.
 type content struct {
-	data     []byte
-	durable  []byte   // as of the last sync
-	pending  []change // since then
-	reserved int64    // bytes that Allocate took from the device
+	data    []byte
+	durable []byte   // as of the last sync
+	pending []change // since then
+	pages   []bool   // that take room on the device
 }
 
 // change is a write, or a new length when data is nil.
@@ -140,25 +140,47 @@ func (f *file) write(b []byte, off int64) (int, error) {
 	return len(b), nil
 }
 
+// pageSize is what a device gives room in.
+const pageSize = 4096
+
 // fit takes room for a write from the device and returns how many bytes of it fit.
-// Files are counted by their length: holes take room too.
 func (f *file) fit(off, n int64) int64 {
-	d := f.node.disk
-	have := max(int64(len(f.node.data)), f.node.reserved)
-	grow := max(off+n-have, 0)
+	return f.node.take(off, n)
+}
+
+// take takes pages for n bytes at off; it returns how many bytes got one.
+func (n *node) take(off, size int64) int64 {
+	d := n.disk
 	if d == nil {
-		return n
+		return size
 	}
-	if d.Cap > 0 && d.Used+grow > d.Cap {
-		lack := d.Used + grow - d.Cap
-		grow -= lack
-		n = max(n-lack, 0)
-		if n == 0 {
-			return 0
+	for p := off / pageSize; p*pageSize < off+size; p++ {
+		for int64(len(n.pages)) <= p {
+			n.pages = append(n.pages, false)
+		}
+		if n.pages[p] {
+			continue
+		}
+		if d.Cap > 0 && d.Used+pageSize > d.Cap {
+			return max(p*pageSize-off, 0)
+		}
+		n.pages[p] = true
+		d.Used += pageSize
+	}
+	return size
+}
+
+// free gives back the pages behind the first size bytes.
+func (n *node) free(size int64) {
+	if n.disk == nil {
+		return
+	}
+	for p := (size + pageSize - 1) / pageSize; p < int64(len(n.pages)); p++ {
+		if n.pages[p] {
+			n.pages[p] = false
+			n.disk.Used -= pageSize
 		}
 	}
-	d.Used += grow
-	return n
 }
 
 func (f *file) Append(b []byte) error {
@@ -182,10 +204,7 @@ func (f *file) Truncate(size int64) error {
 	if err != nil {
 		return err
 	}
-	if d := f.node.disk; d != nil {
-		d.Used -= max(max(int64(len(f.node.data)), f.node.reserved)-size, 0)
-	}
-	f.node.reserved = min(f.node.reserved, size)
+	f.node.free(size)
 	f.node.truncate(size)
 	f.node.mtime = f.fs.tick()
 	return nil
@@ -203,14 +222,9 @@ func (f *file) Allocate(size int64) error {
 	if size <= int64(len(f.node.data)) {
 		return nil
 	}
-	if d := f.node.disk; d != nil {
-		grow := size - max(int64(len(f.node.data)), f.node.reserved)
-		if d.Cap > 0 && d.Used+grow > d.Cap {
-			return pathErr("allocate", f.path, syscall.ENOSPC)
-		}
-		d.Used += max(grow, 0)
+	if f.node.take(0, size) < size { // what it got stays, as on some real ones
+		return pathErr("allocate", f.path, syscall.ENOSPC)
 	}
-	f.node.reserved = size
 	f.node.truncate(size)
 	return nil
 }

@@ -58,6 +58,7 @@ func (r *root) OpenFile(name string, how storage.How) (storage.File, error) {
 	}
 	file := &file{fs: r.fs, node: n, path: p, life: r.fs.life, writable: how != storage.ReadOnly}
 	if how == storage.Replace {
+		n.free(0)
 		n.truncate(0)
 	}
 	return file, nil
