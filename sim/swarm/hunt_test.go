@@ -21,7 +21,7 @@ func randomConfig(seed uint64) Config {
 		Choker: []string{"", "tit-for-tat", "seed-round-robin", "fastest"}[r.IntN(4)],
 	}
 	if r.IntN(3) == 0 {
-		cfg.Lifetime = time.Duration(int64(time.Second) + r.Int64N(int64(30*time.Second)))
+		cfg.Lifetime = time.Duration(int64(5*time.Second) + r.Int64N(int64(60*time.Second)))
 	}
 	if r.IntN(4) == 0 {
 		cfg.PieceLen = 1 + r.Int64N(100_000) // real torrents have odd ones
