@@ -295,7 +295,7 @@ func (p *peer) onReject(now actor.Time, m *wire.Message) error {
 		return p.strike(m)
 	}
 	if _, live := d.out.take(ref); live {
-		p.giveBackOnce(ref)
+		p.giveBack(ref)
 		if !p.remote.choking {
 			p.refused(now)
 		}

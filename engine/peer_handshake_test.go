@@ -44,7 +44,8 @@ func TestPeerDialFails(t *testing.T) {
 	tp := newTestPeer(t)
 	tp.dial.Reply.Tell(transport.Dialed{Addr: tpRemote, Err: errors.New("refused")})
 	tp.settle()
-	if e, ok := tp.exit.Err.(*peerError); !ok || e.fault != faultDial || e.Error() != "peer 10.0.0.9:6881: refused" {
+	var e *peerError
+	if !errors.As(tp.exit.Err, &e) || e.fault != faultDial || e.Error() != "peer 10.0.0.9:6881: refused" {
 		t.Fatalf("ended by %v", tp.exit)
 	}
 	if tp.heard().n > 0 {

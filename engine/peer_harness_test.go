@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -481,8 +482,8 @@ func (tp *testPeer) wantGone(fault peerFault, words string) {
 	if tp.exit == nil {
 		tp.t.Fatalf("still there, should have ended: %s", words)
 	}
-	e, ok := tp.exit.Err.(*peerError)
-	if !ok || e.fault != fault || !strings.Contains(e.Error(), words) || !strings.Contains(e.Error(), tpRemote.String()) {
+	var e *peerError
+	if !errors.As(tp.exit.Err, &e) || e.fault != fault || !strings.Contains(e.Error(), words) || !strings.Contains(e.Error(), tpRemote.String()) {
 		tp.t.Fatalf("ended by %v, want fault %d and %q", tp.exit.Err, fault, words)
 	}
 	if tp.link.in.IsZero() || tp.link.closed == nil {

@@ -13,19 +13,16 @@ import (
 // requestTimeMax bounds how long one block may be out while others come.
 const requestTimeMax = 2 * time.Minute
 
-// giveBackOnce reports a lease whose request the remote has answered.
-func (p *peer) giveBackOnce(ref blockRef) {
+// giveBack reports a lease that has ended.
+func (p *peer) giveBack(ref blockRef) {
 	r := p.report()
 	r.back = append(r.back, ref)
 }
 
-// giveBack reports a lease that has ended.
-func (p *peer) giveBack(ref blockRef) { p.giveBackOnce(ref) }
-
 // giveBackRun reports blocks that were never asked for.
 func (p *peer) giveBackRun(r run) {
 	for b := range r.n {
-		p.giveBackOnce(blockRef{r.piece, r.first + metainfo.BlockIndex(b)})
+		p.giveBack(blockRef{r.piece, r.first + metainfo.BlockIndex(b)})
 	}
 }
 
@@ -51,7 +48,7 @@ func (p *peer) giveBackOut(f func(*askedBlock) bool) {
 		if !f(r) {
 			return false
 		}
-		p.giveBackOnce(r.ref())
+		p.giveBack(r.ref())
 		p.keepLate(*r)
 		return true
 	})
@@ -103,7 +100,7 @@ func (p *peer) checkLeases(now actor.Time) {
 	default:
 		for d.out.n > 0 && d.out.first().at.Add(p.requestTime(now)) <= now {
 			r := d.out.pop()
-			p.giveBackOnce(r.ref())
+			p.giveBack(r.ref())
 			p.keepLate(r)
 		}
 	}
