@@ -58,7 +58,17 @@ type Network struct {
 	conns  []*pair // in order of their making, some ended
 	ended  int     // of conns
 	made   uint64
-	copies sync.Pool // of *[block.Size]byte: payload on its way, when it is not a phantom
+	mem    memory
+	copies sync.Pool // of *rare: payload on its way, when it is not a phantom
+}
+
+// memory is what the queues of all connections use.
+type memory struct {
+	items  buffers[item]
+	ends   buffers[int64]
+	chunks buffers[chunk]
+	acks   buffers[ack]
+	events buffers[transport.Event]
 }
 
 // Host is a machine with an access link.
@@ -75,7 +85,7 @@ type Host struct {
 // NewNetwork makes a network in w.
 func NewNetwork(w *World, cfg NetConfig) *Network {
 	n := &Network{w: w, cfg: cfg, seed: mix(w.cfg.Seed + netStream), byAddr: map[netip.Addr]*Host{}}
-	n.copies.New = func() any { return new([block.Size]byte) }
+	n.copies.New = func() any { return &rare{kept: new([block.Size]byte)} }
 	return n
 }
 

@@ -120,7 +120,8 @@ func (nt *netTest) listen(h *Host, slab *block.Slab) (*[]*netEnd, transport.Tran
 	var ends []*netEnd
 	acceptor := handlerFunc[transport.Accepted](func(a transport.Accepted) {
 		e := nt.bind(a.Link, slab)
-		e.hello = &a.Handshake
+		h := a.Handshake // not a pointer into a: that would keep the link
+		e.hello = &h
 		ends = append(ends, e)
 	})
 	in := actor.Root(nt.w, actor.Spec{Name: "acceptor"}, actor.Actor[transport.Accepted](acceptor), func(actor.Exit) {}).Inlet

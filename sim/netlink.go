@@ -175,7 +175,7 @@ func (l *link) post(e transport.Event) {
 		return
 	}
 	if l.mail.len() > 0 || !l.in.TryPut(e) {
-		l.mail.push(e)
+		l.mail.push(&l.p.net.mem.events, e)
 		l.wakeReader(mailAgain)
 	}
 }
@@ -187,7 +187,7 @@ func (l *link) deliver() bool {
 			l.wakeReader(mailAgain)
 			return false
 		}
-		l.mail.pop()
+		l.mail.pop(&l.p.net.mem.events)
 	}
 	return true
 }
@@ -278,8 +278,8 @@ func (l *link) takeItem(s *stream, b *transport.Batch, upTo int64) bool {
 	if upTo < it.end {
 		return true
 	}
-	if it.hello != nil {
-		b.Handshake = it.hello
+	if hello := it.hello(); hello != nil {
+		b.Handshake = hello
 	} else {
 		l.spend(it.m.ID)
 		b.Frames = append(b.Frames, f)
@@ -305,11 +305,11 @@ func (it *item) unload(b *block.Block) {
 	b.SetLen(int(it.data))
 	b.Mark = it.mark
 	switch {
-	case b.Phantom():
-	case it.kept != nil:
-		copy(b.Bytes(), it.kept[:])
+	case b.Phantom() || it.rare == nil:
+	case it.rare.kept != nil:
+		copy(b.Bytes(), it.rare.kept[:])
 	default:
-		copy(b.Bytes(), it.view)
+		copy(b.Bytes(), it.rare.view)
 	}
 }
 

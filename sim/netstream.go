@@ -66,15 +66,27 @@ type stream struct {
 // its content, or as a copy of its bytes: the sender's block is free once it has
 // passed the uplink, as after a write to a socket.
 type item struct {
-	m     wire.Message
+	m    wire.Message
+	end  int64 // of its bytes in the stream
+	data int64 // bytes of payload at the end of it, of a Piece
+	blk  *block.Block
+	mark uint64
+	rare *rare // what few items have, in the simulator
+}
+
+type rare struct {
 	hello *wire.Handshake
-	end   int64 // of its bytes in the stream
-	data  int64 // bytes of payload at the end of it, of a Piece
-	blk   *block.Block
 	more  []*block.Block
-	mark  uint64
 	view  []byte // payload that the sender will not change
 	kept  *[block.Size]byte
+}
+
+// hello is the handshake that the item is, if it is one.
+func (it *item) hello() *wire.Handshake {
+	if it.rare == nil {
+		return nil
+	}
+	return it.rare.hello
 }
 
 // chunk is what moves at a time.
@@ -102,19 +114,19 @@ func (s *stream) init(p *pair, from, to *link) {
 func (s *stream) put(b *transport.Batch) {
 	if b.Handshake != nil {
 		s.queued += wire.HandshakeLen
-		s.cargo.push(item{hello: b.Handshake, end: s.queued})
+		s.cargo.push(&s.p.net.mem.items, item{rare: &rare{hello: b.Handshake}, end: s.queued})
 	}
 	for i := range b.Frames {
 		s.load(&b.Frames[i])
 		b.Take(i)
 		b.Frames[i].More = nil
 	}
-	s.ends.push(s.queued)
+	s.ends.push(&s.p.net.mem.ends, s.queued)
 	b.Release()
 }
 
 func (s *stream) load(f *transport.Frame) {
-	it := item{m: f.Message, blk: f.Block, more: f.More}
+	it := item{m: f.Message, blk: f.Block}
 	n := int64(0)
 	switch {
 	case f.Block != nil:
@@ -122,18 +134,21 @@ func (s *stream) load(f *transport.Frame) {
 		for _, b := range f.More {
 			it.data += int64(b.Len())
 		}
+		if len(f.More) > 0 {
+			it.rare = &rare{more: f.More}
+		}
 		n = wire.PieceHeaderLen + it.data
 		it.m.Length = uint32(it.data)
 	default:
 		n = int64(f.WireLen())
 		if f.ID == wire.Piece {
-			it.data, it.view, it.m.Payload = int64(len(f.Payload)), f.Payload, nil
+			it.data, it.rare, it.m.Payload = int64(len(f.Payload)), &rare{view: f.Payload}, nil
 			it.m.Length = uint32(it.data)
 		}
 	}
 	s.queued += n
 	it.end = s.queued
-	s.cargo.push(it)
+	s.cargo.push(&s.p.net.mem.items, it)
 }
 
 // offer lets the uplink know that there may be something to send.
@@ -179,7 +194,7 @@ func (s *stream) hearAcks() {
 			s.window = min(s.window+n, maxWindow)
 		}
 		s.acked += n
-		s.acks.pop()
+		s.acks.pop(&s.p.net.mem.acks)
 	}
 	s.blocked = s.sent-s.acked >= s.window
 }
@@ -206,7 +221,7 @@ func (s *stream) consumed() {
 		s.acks.at(n - 1).read = s.read
 		return
 	}
-	s.acks.push(ack{at, s.read})
+	s.acks.push(&s.p.net.mem.acks, ack{at, s.read})
 	if s.blocked && s.acks.len() == 1 {
 		s.awaitAck()
 	}
@@ -222,7 +237,7 @@ func (s *stream) passedUp(n int64) {
 	s.lift()
 	s.said.Wire += n
 	for s.ends.len() > 0 && *s.ends.at(0) <= s.sent {
-		s.ends.pop()
+		s.ends.pop(&s.p.net.mem.ends)
 		s.said.Batches++
 	}
 	s.travel(chunk{n: n})
@@ -261,19 +276,19 @@ func (n *Network) lift(it *item) {
 		return
 	}
 	it.mark = it.blk.Mark
-	if !it.blk.Phantom() && len(it.more) == 0 {
-		it.kept = n.copies.Get().(*[block.Size]byte)
-		copy(it.kept[:], it.blk.Bytes())
+	if !it.blk.Phantom() && it.rare == nil {
+		it.rare = n.copies.Get().(*rare)
+		copy(it.rare.kept[:], it.blk.Bytes())
 	}
 	it.free()
 }
 
 // unload removes the first message, which has been read.
 func (s *stream) unload(it *item) {
-	if it.kept != nil {
-		s.p.net.copies.Put(it.kept)
+	if it.rare != nil && it.rare.kept != nil {
+		s.p.net.copies.Put(it.rare)
 	}
-	s.cargo.pop()
+	s.cargo.pop(&s.p.net.mem.items)
 	s.lifted--
 	s.whole = s.read
 }
@@ -284,10 +299,12 @@ func (it *item) free() {
 		it.blk.Release()
 		it.blk = nil
 	}
-	for _, b := range it.more {
-		b.Release()
+	if it.rare != nil {
+		for _, b := range it.rare.more {
+			b.Release()
+		}
+		it.rare.more = nil
 	}
-	it.more = nil
 }
 
 // travel sends a chunk on its way.
@@ -297,7 +314,7 @@ func (s *stream) travel(c chunk) {
 	delay := s.p.latency + n.draw(s.p.id<<1|uint64(s.from.side), s.count, n.cfg.Jitter)
 	c.at = max(n.w.now.Add(delay), s.last) // a stream: order is kept
 	s.last = c.at
-	s.chunks.push(c)
+	s.chunks.push(&s.p.net.mem.chunks, c)
 	if s.chunks.len()-s.arrived == 1 {
 		s.arrival.set(c.at)
 	}
@@ -334,7 +351,7 @@ func (s *stream) refuse() {
 	data := false
 	for ; s.arrived > 0; s.arrived-- {
 		data = data || s.chunks.at(0).n > 0
-		s.chunks.pop()
+		s.chunks.pop(&s.p.net.mem.chunks)
 	}
 	if data {
 		s.reset()
@@ -356,7 +373,7 @@ func (s *stream) downSize() int64 {
 			s.queue = s.p.net.w.now.Sub(c.at)
 			return c.n
 		}
-		s.chunks.pop()
+		s.chunks.pop(&s.p.net.mem.chunks)
 		s.arrived--
 		s.to.eof = true
 		s.to.read()
@@ -368,13 +385,13 @@ func (s *stream) downSize() int64 {
 func (s *stream) passedDown(n int64) {
 	if s.to.why != nil {
 		if s.arrived > 0 { // refuse may have thrown it away while it was passing
-			s.chunks.pop()
+			s.chunks.pop(&s.p.net.mem.chunks)
 			s.arrived--
 		}
 		s.reset()
 		return
 	}
-	s.chunks.pop()
+	s.chunks.pop(&s.p.net.mem.chunks)
 	s.arrived--
 	s.ready += n
 	s.to.read()
@@ -384,7 +401,8 @@ func (s *stream) passedDown(n int64) {
 func (s *stream) unsend() {
 	for s.cargo.len() > s.lifted {
 		s.cargo.at(s.cargo.len() - 1).free()
-		s.cargo.popBack()
+		s.cargo.popBack(&s.p.net.mem.items)
 	}
-	s.queued, s.ends = s.sent, ring[int64]{}
+	s.queued = s.sent
+	s.ends.clear(&s.p.net.mem.ends)
 }

@@ -46,7 +46,7 @@ type listener struct {
 	port  uint16
 	to    actor.Inlet[transport.Accepted]
 	porch []*link // whose handshake has not come, oldest first
-	mail  ring[transport.Accepted]
+	mail  []transport.Accepted
 	retry *wake
 }
 
@@ -214,30 +214,30 @@ func (l *link) greet() {
 	case l.eof:
 		l.fail(l.ending(s))
 	case s.ready < wire.HandshakeLen:
-	case s.cargo.at(0).hello == nil:
+	case s.cargo.at(0).hello() == nil:
 		l.fail(fault(l.info.Remote, transport.RemoteFault, wire.ErrNotBitTorrent))
 	default:
-		h := *s.cargo.at(0).hello
+		h := *s.cargo.at(0).hello()
 		s.read = wire.HandshakeLen
 		s.unload(s.cargo.at(0))
 		s.consumed()
 		to := l.silent
 		l.unlist()
-		to.mail.push(transport.Accepted{Link: l, Handshake: h})
+		to.mail = append(to.mail, transport.Accepted{Link: l, Handshake: h})
 		to.deliver()
 	}
 }
 
 // deliver brings the session its connections, in order.
 func (l *listener) deliver() {
-	for l.mail.len() > 0 {
-		if !l.to.TryPut(*l.mail.at(0)) {
+	for len(l.mail) > 0 {
+		if !l.to.TryPut(l.mail[0]) {
 			if l.retry == nil {
 				l.retry = newWake(l.t.net.w, l.deliver)
 			}
 			l.retry.set(l.t.net.w.now.Add(mailAgain))
 			return
 		}
-		l.mail.pop()
+		l.mail = slices.Delete(l.mail, 0, 1)
 	}
 }
