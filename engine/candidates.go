@@ -3,6 +3,7 @@ package engine
 import (
 	"hash/crc32"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clock"
@@ -25,8 +26,20 @@ type addressBook struct {
 	byAddr map[netip.AddrPort]*candidate
 	list   []*candidate // the same, in order of arrival
 	seq    uint32
-	own    netip.AddrPort // our address, if known, for BEP 40
-	noSeed bool           // we are complete: seeds are not tried
+	own    netip.AddrPort   // our address, if known, for BEP 40
+	noSeed bool             // we are complete: seeds are not tried
+	selves []netip.AddrPort // addresses that turned out to be our own
+}
+
+// maxSelves of our own addresses are remembered: trackers name them again and again.
+const maxSelves = 16
+
+// isSelf forgets an address that is our own, for good.
+func (b *addressBook) isSelf(addr netip.AddrPort) {
+	b.remove(addr)
+	if addr.IsValid() && !slices.Contains(b.selves, addr) {
+		b.selves = appendCapped(b.selves, addr, maxSelves)
+	}
 }
 
 // rankBy ranks all addresses anew, by our own.
@@ -71,6 +84,9 @@ func (b *addressBook) add(addr netip.AddrPort, source Source) bool {
 		c.source = min(c.source, source)
 		return false
 	}
+	if slices.Contains(b.selves, addr) {
+		return false
+	}
 	if b.byAddr == nil {
 		b.byAddr = map[netip.AddrPort]*candidate{}
 	}
@@ -107,12 +123,10 @@ func (b *addressBook) removeAt(i int) {
 
 // remove forgets an address.
 func (b *addressBook) remove(addr netip.AddrPort) {
-	for i, c := range b.list {
-		if c.addr == addr {
-			b.removeAt(i)
-			return
-		}
+	if b.byAddr[addr] == nil {
+		return
 	}
+	b.removeAt(slices.IndexFunc(b.list, func(c *candidate) bool { return c.addr == addr }))
 }
 
 // better says whether c is to be tried before d.
@@ -148,6 +162,17 @@ func (b *addressBook) next(now clock.Time) (*candidate, clock.Time) {
 		return best, now
 	}
 	return nil, when
+}
+
+// soonest returns when the next address that rests may be tried; Never: none.
+func (b *addressBook) soonest(now clock.Time) clock.Time {
+	when := clock.Never
+	for _, c := range b.list {
+		if b.idle(c) && c.next > now {
+			when = min(when, c.next)
+		}
+	}
+	return when
 }
 
 // ready counts the addresses that may be tried now.

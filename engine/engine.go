@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -27,16 +28,39 @@ func NewCore(deps Deps, cfg Config, emit func(Event), ended func(error)) *Core {
 		cfg.Version = "shoal/" + Version
 	}
 	c := &Core{}
+	exits := &exits{left: 2, ended: ended}
 	c.governor = actor.Root(deps.World, actor.Spec{Name: "governor", Limit: governorLimit}, newGovernor(cfg.Caps, cfg.Limits),
-		func(e actor.Exit) { ended(e.Err) })
+		func(e actor.Exit) {
+			c.session.Stop(e.Err) // does nothing in good order
+			exits.add(e)
+		})
 	s := newSession(deps, cfg, c.governor.Ref, actor.FuncRef(emit))
 	c.session = actor.Root(deps.World, actor.Spec{Name: "session", Limit: sessionLimit, Pump: commandWindow}, s,
-		func(e actor.Exit) { c.governor.Stop(e.Err) })
-	if cfg.NoListen {
-		return c
-	}
-	c.session.Ref.Tell(open{c.session.Inlet})
+		func(e actor.Exit) {
+			c.governor.Stop(nil)
+			exits.add(e)
+		})
+	c.session.Ref.Tell(open{c.session.Inlet, !cfg.NoListen})
 	return c
+}
+
+// exits waits for the ends of several actors, which may come on several goroutines.
+type exits struct {
+	mu    sync.Mutex
+	left  int
+	err   error
+	ended func(error)
+}
+
+func (x *exits) add(e actor.Exit) {
+	x.mu.Lock()
+	x.err = errors.Join(x.err, e.Err)
+	x.left--
+	last, err := x.left == 0, x.err
+	x.mu.Unlock()
+	if last {
+		x.ended(err)
+	}
 }
 
 // Add adds a torrent.
@@ -158,6 +182,12 @@ func (t *Torrent) Rename(ctx context.Context, file metainfo.FileIndex, path stri
 // Sync makes everything written so far durable.
 func (t *Torrent) Sync(ctx context.Context) error {
 	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return syncAll{r} })
+}
+
+// SetPeerLimits limits the connection to the peer at addr, as Peers names it, for as
+// long as it lasts.
+func (t *Torrent) SetPeerLimits(ctx context.Context, addr netip.AddrPort, l Limits) error {
+	return t.do(ctx, func(r actor.Ref[error]) torrentMsg { return limitPeer{addr, l, r} })
 }
 
 // SetLimits changes the torrent's own rate limits, at once.

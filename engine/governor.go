@@ -11,6 +11,8 @@ import (
 // rate limits, connection and half-open slots, and the upload slots.
 type governor struct {
 	caps     Caps
+	session  actor.Ref[sessionMsg]
+	crowded  bool       // as last told
 	buckets  [2]*bucket // the session's, by direction
 	torrents map[uint64]*govTorrent
 	order    []*govTorrent // the same, round robin
@@ -28,7 +30,7 @@ type govTorrent struct {
 	to      actor.Ref[torrentMsg]
 	buckets [2]*bucket
 	peers   map[uint64]*[2]*bucket // only of peers with limits of their own
-	limits  limited                // as last told
+	limits  limitsChanged          // as last told
 	dials   int32                  // wanted, standing
 	half    int32
 	conns   int32
@@ -63,6 +65,8 @@ func (govWake) governorMsg() {}
 // Handle is the map of the governor.
 func (g *governor) Handle(c *actor.Ctx[governorMsg], m governorMsg) {
 	switch m := m.(type) {
+	case serveSession:
+		g.session = m.to
 	case enter:
 		g.onEnter(m)
 	case wantDials:
@@ -81,8 +85,6 @@ func (g *governor) Handle(c *actor.Ctx[governorMsg], m governorMsg) {
 		g.onPeerLeft(m)
 	case setLimits:
 		g.onSetLimits(m)
-	case setCaps:
-		g.caps = m.caps.withDefaults()
 	case govWake:
 		g.wakeAt = actor.Never
 	case leave:
@@ -96,10 +98,23 @@ func (g *governor) Handle(c *actor.Ctx[governorMsg], m governorMsg) {
 func (g *governor) Flush(c *actor.Ctx[governorMsg]) {
 	g.grantDials()
 	g.grantBytes(c)
+	g.tellCrowd()
+}
+
+// tellCrowd lets the session know whether connections that come in must make room for
+// themselves. It stays so until a sixteenth is free, lest every connection that ends
+// is news.
+func (g *governor) tellCrowd() {
+	on := g.conns >= g.caps.Peers || g.crowded && g.conns > g.caps.Peers-max(g.caps.Peers/16, 1)
+	if on != g.crowded {
+		g.crowded = on
+		g.session.Notify(crowded{on})
+	}
 }
 
 func (g *governor) onEnter(m enter) {
 	t := &govTorrent{id: m.torrent, to: m.to, peers: map[uint64]*[2]*bucket{}}
+	t.buckets = [2]*bucket{newBucket(m.limits.Down), newBucket(m.limits.Up)}
 	g.torrents[m.torrent] = t
 	g.order = append(g.order, t)
 	g.tellLimits(t)
@@ -243,10 +258,23 @@ func (g *governor) tellLimits(t *govTorrent) {
 		lim.down = lim.down || p[down] != nil
 		lim.up = lim.up || p[up] != nil
 	}
-	if lim != t.limits {
-		t.limits = lim
-		t.to.Notify(limitsChanged{lim})
+	if m := (limitsChanged{lim, lower(g.buckets[up], t.buckets[up])}); m != t.limits {
+		t.limits = m
+		t.to.Notify(m)
 	}
+}
+
+// lower returns the lower of two limits in bytes a second, 0 if there is none.
+func lower(a, b *bucket) int64 {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return b.rate
+	case b == nil:
+		return a.rate
+	}
+	return min(a.rate, b.rate)
 }
 
 // pathOf lists the buckets that a want's bytes must pass.

@@ -13,10 +13,15 @@ const (
 	up
 )
 
+// serveSession registers the session, which is told when there are too many
+// connections. From: session, first.
+type serveSession struct{ to actor.Ref[sessionMsg] }
+
 // enter registers a torrent: its slots, limits and dials are told at to. From: torrent.
 type enter struct {
 	torrent uint64 // the torrent actor's id
 	to      actor.Ref[torrentMsg]
+	limits  Limits
 }
 
 // leave ends it; everything it held is free again. From: torrent, or its Exit.
@@ -64,24 +69,22 @@ type demand struct {
 	seeding    bool
 }
 
-// setLimits changes limits, at once. Zero means unlimited. From: session.
+// setLimits changes limits, at once. Zero means unlimited. From: outsiders, and
+// torrents for a peer.
 type setLimits struct {
 	torrent uint64 // 0: the session's own
 	peer    uint64 // 0: the torrent's own
 	limits  Limits
 }
 
-// setCaps changes counts. From: session.
-type setCaps struct{ caps Caps }
-
-func (enter) governorMsg()     {}
-func (leave) governorMsg()     {}
-func (wantBytes) governorMsg() {}
-func (peerLeft) governorMsg()  {}
-func (wantDials) governorMsg() {}
-func (dialOver) governorMsg()  {}
-func (tookPeer) governorMsg()  {}
-func (lostPeer) governorMsg()  {}
-func (demand) governorMsg()    {}
-func (setLimits) governorMsg() {}
-func (setCaps) governorMsg()   {}
+func (serveSession) governorMsg() {}
+func (enter) governorMsg()        {}
+func (leave) governorMsg()        {}
+func (wantBytes) governorMsg()    {}
+func (peerLeft) governorMsg()     {}
+func (wantDials) governorMsg()    {}
+func (dialOver) governorMsg()     {}
+func (tookPeer) governorMsg()     {}
+func (lostPeer) governorMsg()     {}
+func (demand) governorMsg()       {}
+func (setLimits) governorMsg()    {}

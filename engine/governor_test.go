@@ -24,7 +24,7 @@ func newGovTest(t *testing.T, caps Caps, limits Limits) *govTest {
 }
 
 func (g *govTest) enter(id uint64) {
-	g.ref.Tell(enter{id, actor.FuncRef(func(m torrentMsg) { g.heard = append(g.heard, m) })})
+	g.ref.Tell(enter{id, actor.FuncRef(func(m torrentMsg) { g.heard = append(g.heard, m) }), Limits{}})
 	g.run(0)
 }
 

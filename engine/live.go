@@ -23,6 +23,7 @@ type Engine struct {
 	below *below
 	ended chan struct{}
 	err   error
+	over  sync.Once
 }
 
 // New starts an engine. Close it to have all of it back.
@@ -44,12 +45,15 @@ func New(cfg Config) (*Engine, error) {
 }
 
 // Close ends all torrents in good order, with up to limit for trackers to hear of
-// it, and gives everything back: goroutines, sockets, files. It may be called again.
+// it, and gives everything back: goroutines, sockets, files. It may be called again,
+// also at the same time: all calls return when it is done.
 func (e *Engine) Close(limit time.Duration) error {
 	e.core.Close(limit)
 	<-e.ended
-	e.below.close(e.world)
-	e.hub.close()
+	e.over.Do(func() {
+		e.below.close(e.world)
+		e.hub.close()
+	})
 	return e.err
 }
 

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"slices"
+
+	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/metainfo"
 )
 
@@ -14,16 +17,19 @@ const (
 )
 
 // partial is a piece in progress. Owner: its torrent. Invariant: free + asked +
-// got == len(state).
+// got == len(state), and dups of the asked blocks have a second lease.
 type partial struct {
 	piece            metainfo.PieceIndex
 	state            []blockState
 	by               []peerID // who was asked, or who delivered; 0: storage had it
+	second           []peerID // endgame: who was asked besides; nil before the first
 	free, asked, got int32
+	dups             int32
 	first            metainfo.BlockIndex // no block before it is free
 	owner            peerID              // whose alone it is; 0: everybody's
 	parole           bool                // the owner must prove itself: nobody may join
-	slot             int                 // place in the open list
+	begun            clock.Time
+	slot             int // place in the open list
 }
 
 // reset makes p the partial of a piece with n blocks, all free.
@@ -32,7 +38,7 @@ func (p *partial) reset(piece metainfo.PieceIndex, n int32) {
 	for range n {
 		state, by = append(state, blockFree), append(by, 0)
 	}
-	*p = partial{piece: piece, state: state, by: by, free: n}
+	*p = partial{piece: piece, state: state, by: by, second: p.second[:0], free: n}
 }
 
 // hashing reports whether storage has all blocks and judges them.
@@ -70,23 +76,77 @@ func (p *partial) giveBack(b metainfo.BlockIndex, who peerID) bool {
 	return true
 }
 
-// arrive marks a block delivered by who. It returns who else still has it leased
-// (0: nobody), and whether it was wanted at all.
-func (p *partial) arrive(b metainfo.BlockIndex, who peerID) (other peerID, wanted bool) {
+// arrive marks a block delivered by who, and reports whether it was wanted. Second
+// leases end before.
+func (p *partial) arrive(b metainfo.BlockIndex, who peerID) (wanted bool) {
 	switch p.state[b] {
 	case blockGot:
-		return 0, false
+		return false
 	case blockAsked:
 		p.asked--
-		if p.by[b] != who {
-			other = p.by[b]
-		}
 	case blockFree:
 		p.free--
 	}
 	p.state[b], p.by[b] = blockGot, who
 	p.got++
-	return other, true
+	return true
+}
+
+// holder returns who has the first lease of a block, 0 if nobody has.
+func (p *partial) holder(b metainfo.BlockIndex) peerID {
+	if p.state[b] != blockAsked {
+		return 0
+	}
+	return p.by[b]
+}
+
+// double gives who a second lease of a block that is out.
+func (p *partial) double(b metainfo.BlockIndex, who peerID) {
+	for len(p.second) < len(p.state) {
+		p.second = append(p.second, 0)
+	}
+	p.second[b] = who
+	p.dups++
+}
+
+// doubled returns who has the second lease of a block, 0 if nobody has.
+func (p *partial) doubled(b metainfo.BlockIndex) peerID {
+	if p.dups == 0 {
+		return 0
+	}
+	return p.second[b]
+}
+
+// single ends the second lease of a block and returns whose it was.
+func (p *partial) single(b metainfo.BlockIndex) peerID {
+	who := p.doubled(b)
+	if who != 0 {
+		p.second[b] = 0
+		p.dups--
+	}
+	return who
+}
+
+// promote makes the second lease of a block the first, whose holder has given up.
+// It returns who has it now, 0 if there was none: the block is free then.
+func (p *partial) promote(b metainfo.BlockIndex) peerID {
+	who := p.single(b)
+	if who != 0 {
+		p.state[b], p.by[b] = blockAsked, who
+		p.free--
+		p.asked++
+	}
+	return who
+}
+
+// from reports whether who has delivered some of the blocks.
+func (p *partial) from(who peerID) bool {
+	for i, id := range p.by {
+		if id == who && p.state[i] == blockGot {
+			return true
+		}
+	}
+	return false
 }
 
 // contributors lists who delivered the piece's blocks, each once, in order of
@@ -94,18 +154,9 @@ func (p *partial) arrive(b metainfo.BlockIndex, who peerID) (other peerID, wante
 func (p *partial) contributors() []peerID {
 	var out []peerID
 	for i, who := range p.by {
-		if p.state[i] == blockGot && who != 0 && !contains(out, who) {
+		if p.state[i] == blockGot && who != 0 && !slices.Contains(out, who) {
 			out = append(out, who)
 		}
 	}
 	return out
-}
-
-func contains(ids []peerID, id peerID) bool {
-	for _, x := range ids {
-		if x == id {
-			return true
-		}
-	}
-	return false
 }

@@ -11,7 +11,8 @@ import (
 // has them, and what is in progress. Owner: the torrent.
 //
 // Invariant: missing counts the wanted pieces that we don't have, unopened those
-// of them without a partial, freeBlocks the free blocks of wanted partials.
+// of them without a partial, freeBlocks the free blocks of wanted partials, and
+// lonely their blocks that are out at one peer only.
 type pieces struct {
 	l       metainfo.Lengths
 	have    bits.Set
@@ -28,8 +29,10 @@ type pieces struct {
 	missing    int32
 	unopened   int32
 	freeBlocks int32
+	lonely     int32
 
 	deadline map[metainfo.PieceIndex]clock.Time // of Readers' leases
+	lent     map[metainfo.PieceIndex]struct{}   // wanted only for a Reader, until that has it
 }
 
 const normalPriority = 4
@@ -45,17 +48,32 @@ func newPieces(l metainfo.Lengths) *pieces {
 
 // recount restores the counters after have or prio changed as a whole.
 func (p *pieces) recount() {
-	p.missing, p.unopened, p.freeBlocks = 0, 0, 0
+	p.missing, p.unopened, p.freeBlocks, p.lonely = 0, 0, 0, 0
 	for i := range p.prio {
 		if !p.wants(metainfo.PieceIndex(i)) {
 			continue
 		}
 		p.missing++
 		if a := p.partial(metainfo.PieceIndex(i)); a != nil {
-			p.freeBlocks += a.free
+			p.on(a)
 		} else {
 			p.unopened++
 		}
+	}
+}
+
+// on adds a partial's blocks to the counters, off takes them out: around each change.
+func (p *pieces) on(a *partial) {
+	if p.wants(a.piece) {
+		p.freeBlocks += a.free
+		p.lonely += a.asked - a.dups
+	}
+}
+
+func (p *pieces) off(a *partial) {
+	if p.wants(a.piece) {
+		p.freeBlocks -= a.free
+		p.lonely -= a.asked - a.dups
 	}
 }
 
@@ -88,8 +106,8 @@ func (p *pieces) begin(i metainfo.PieceIndex) *partial {
 	p.active[i] = a
 	if p.wants(i) {
 		p.unopened--
-		p.freeBlocks += a.free
 	}
+	p.on(a)
 	return a
 }
 
@@ -99,8 +117,8 @@ func (p *pieces) end(a *partial, verified bool) {
 	p.open[a.slot], last.slot = last, a.slot
 	p.open = p.open[:len(p.open)-1]
 	p.active[a.piece] = nil
+	p.off(a)
 	if p.wants(a.piece) {
-		p.freeBlocks -= a.free
 		p.unopened++
 	}
 	if verified {
@@ -123,15 +141,40 @@ func (p *pieces) got(i metainfo.PieceIndex) {
 	if p.have.Set(int32(i)) {
 		p.log = append(p.log, i)
 	}
+	p.unlend(i)
 }
 
-// lost forgets a piece that turned out not to be there.
-func (p *pieces) lost(i metainfo.PieceIndex) {
-	if p.have.Clear(int32(i)) && p.wants(i) {
-		p.missing++
-		p.unopened++
+// lend makes a piece wanted that nobody has selected but somebody reads, and reports
+// whether that changes anything. The counters are to be made anew.
+func (p *pieces) lend(i metainfo.PieceIndex) bool {
+	if p.prio[i] > 0 || p.have.Has(int32(i)) {
+		return false
 	}
+	if p.lent == nil {
+		p.lent = map[metainfo.PieceIndex]struct{}{}
+	}
+	p.lent[i] = struct{}{}
+	p.prio[i] = normalPriority
+	return true
 }
+
+// unlend ends that.
+func (p *pieces) unlend(i metainfo.PieceIndex) bool {
+	if _, ok := p.lent[i]; !ok {
+		return false
+	}
+	delete(p.lent, i)
+	p.prio[i] = 0
+	return true
+}
+
+func (p *pieces) isLent(i metainfo.PieceIndex) bool {
+	_, ok := p.lent[i]
+	return ok
+}
+
+// complete reports whether all that is selected is there.
+func (p *pieces) complete() bool { return int(p.missing) == len(p.lent) }
 
 // openBytes is the payload that pieces in progress may come to hold.
 func (p *pieces) openBytes() int64 { return int64(len(p.open)) * p.l.PieceLen() }
@@ -184,47 +227,44 @@ func (p *pieces) deadlineOf(i metainfo.PieceIndex) clock.Time {
 
 // ask leases up to n free blocks of a to who.
 func (p *pieces) ask(a *partial, who peerID, n int32, found func(run)) int32 {
+	p.off(a)
 	asked := a.ask(who, n, found)
-	if p.wants(a.piece) {
-		p.freeBlocks -= asked
-	}
+	p.on(a)
 	return asked
 }
 
-// giveBack frees a leased block; false if it was not who's any more.
-func (p *pieces) giveBack(ref blockRef, who peerID) bool {
-	a := p.partial(ref.piece)
-	if a == nil || !a.giveBack(ref.block, who) {
-		return false
+// giveBack ends a first lease; false if it was not who's any more. A second lease of
+// the block becomes the first: to is whose that is.
+func (p *pieces) giveBack(a *partial, b metainfo.BlockIndex, who peerID) (to peerID, ok bool) {
+	p.off(a)
+	if ok = a.giveBack(b, who); ok {
+		to = a.promote(b)
 	}
-	if p.wants(a.piece) {
-		p.freeBlocks++
-	}
-	return true
+	p.on(a)
+	return to, ok
 }
 
-// arrive marks a delivered block of a.
-func (p *pieces) arrive(a *partial, b metainfo.BlockIndex, who peerID) (other peerID, wanted bool) {
-	before := a.free
-	other, wanted = a.arrive(b, who)
-	if p.wants(a.piece) {
-		p.freeBlocks += a.free - before
-	}
-	return other, wanted
+// double gives who a second lease of a block.
+func (p *pieces) double(a *partial, b metainfo.BlockIndex, who peerID) {
+	p.off(a)
+	a.double(b, who)
+	p.on(a)
 }
 
-// askOne leases one free block and returns how many it leased.
-func (p *pieces) askOne(a *partial, b metainfo.BlockIndex, who peerID) int32 {
-	if a.state[b] != blockFree {
-		return 0
-	}
-	a.state[b], a.by[b] = blockAsked, who
-	a.free--
-	a.asked++
-	if p.wants(a.piece) {
-		p.freeBlocks--
-	}
-	return 1
+// single ends the second lease of a block and returns whose it was.
+func (p *pieces) single(a *partial, b metainfo.BlockIndex) peerID {
+	p.off(a)
+	who := a.single(b)
+	p.on(a)
+	return who
+}
+
+// arrive marks a delivered block of a that has no second lease.
+func (p *pieces) arrive(a *partial, b metainfo.BlockIndex, who peerID) (wanted bool) {
+	p.off(a)
+	wanted = a.arrive(b, who)
+	p.on(a)
+	return wanted
 }
 
 func pieceIndex(i int32) metainfo.PieceIndex { return metainfo.PieceIndex(i) }

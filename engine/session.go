@@ -46,6 +46,7 @@ type session struct {
 	bindErr error
 	askers  []actor.Ref[boundTo]
 	early   []add // came before the listening: they need to know the port
+	crowded bool
 	closing bool
 }
 
@@ -69,6 +70,7 @@ func (s *session) Start(c *actor.Ctx[sessionMsg]) {
 		s.ourID[i] = digits[c.Rand().IntN(len(digits))]
 	}
 	s.key = c.Rand().Uint32()
+	s.governor.Tell(serveSession{c.Self()})
 }
 
 // Handle is the map of a session.
@@ -88,6 +90,8 @@ func (s *session) Handle(c *actor.Ctx[sessionMsg], m sessionMsg) {
 		s.onList(m)
 	case remove:
 		s.onRemove(m)
+	case crowded:
+		s.crowded = m.on
 	case torrentDown:
 		s.onTorrentDown(c, m)
 	case closeAll:
@@ -114,6 +118,9 @@ func (s *session) Stop(c *actor.Ctx[sessionMsg], _ error) {
 
 func (s *session) onOpen(c *actor.Ctx[sessionMsg], m open) {
 	s.self = m.self
+	if !m.listen {
+		return
+	}
 	for i := range s.deps.Transports {
 		s.unbound++
 		s.listen(c, i, s.cfg.Listen)
@@ -130,7 +137,7 @@ func (s *session) listen(c *actor.Ctx[sessionMsg], i int, addr netip.AddrPort) {
 // onBound takes one transport's listening address; a port that is taken is left for
 // the next one, if the user did not insist on it.
 func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
-	if m.Err != nil && s.cfg.NextPorts > s.tries && s.cfg.Listen.Port() != 0 {
+	if port := s.cfg.Listen.Port(); m.Err != nil && s.cfg.NextPorts > s.tries && port != 0 && int(port)+s.tries < 1<<16-1 {
 		s.tries++
 		s.listen(c, m.transport, netip.AddrPortFrom(s.cfg.Listen.Addr(), s.cfg.Listen.Port()+uint16(s.tries)))
 		return
@@ -159,7 +166,7 @@ func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
 const maxEarly = 10000
 
 func (s *session) onWhereBound(m whereBound) {
-	if s.unbound > 0 || s.self.IsZero() {
+	if s.unbound > 0 {
 		s.askers = append(s.askers, m.reply)
 		return
 	}
@@ -204,6 +211,8 @@ func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torre
 		return nil, err
 	}
 	hash := meta.Hash
+	// Before the torrent can say anything itself.
+	s.emit.Tell(Event{Kind: TorrentAdded, Hash: hash, Path: opt.Dir})
 	mem := &member{}
 	mem.child = actor.Spawn(c, actor.Spec{Name: "torrent", Limit: torrentLimit(s.cfg.Caps), Pump: commandWindow}, a,
 		func(e actor.Exit) sessionMsg { return torrentDown{hash, e} })
@@ -214,10 +223,6 @@ func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torre
 	for _, w := range hash.Wire() {
 		s.byWire[w] = mem
 	}
-	if opt.Limits != (Limits{}) {
-		s.governor.Tell(setLimits{torrent: mem.t.id, limits: opt.Limits})
-	}
-	s.emit.Tell(Event{Kind: TorrentAdded, Hash: hash, Path: opt.Dir})
 	return mem.t, nil
 }
 
@@ -230,7 +235,7 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		deps: s.deps, governor: s.governor, emit: s.emit, meta: opt.Torrent, lengths: opt.Torrent.Lengths,
 		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
 		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
-		caps: caps, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
+		caps: caps, limits: opt.Limits, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
 	}
 	if opt.NoTrackers {
 		cfg.trackers = [][]string{}
@@ -257,7 +262,7 @@ func (s *session) onKnock(m knock) {
 		m.Link.Close(errStranger)
 		return
 	}
-	mem.child.Ref.Offer(arrived{m.Accepted})
+	mem.child.Ref.Offer(arrived{m.Accepted, s.crowded})
 }
 
 func (s *session) onList(m list) {
@@ -293,7 +298,10 @@ func (s *session) onTorrentDown(c *actor.Ctx[sessionMsg], m torrentDown) {
 			break
 		}
 	}
-	s.governor.Tell(leave{mem.t.id}) // again, if it ended well: harmless
+	if m.exit.Err != nil { // it may not have said good-bye, after a crash
+		s.governor.Tell(leave{mem.t.id})
+		s.deps.Disk.Tell(storage.Close{ID: mem.t.store})
+	}
 	s.emit.Tell(Event{Kind: TorrentRemoved, Hash: m.hash, Err: m.exit.Err})
 	for _, r := range mem.removed {
 		r.Tell(m.exit.Err)
@@ -308,6 +316,11 @@ func (s *session) onCloseAll(c *actor.Ctx[sessionMsg], m closeAll) {
 	s.closing = true
 	for _, t := range s.deps.Transports {
 		t.Close()
+	}
+	early := s.early
+	s.early = nil
+	for _, a := range early {
+		a.reply.Tell(added{nil, ErrClosed})
 	}
 	for _, mem := range s.order {
 		mem.child.Ref.Tell(finish{limit: m.limit})

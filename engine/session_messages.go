@@ -13,7 +13,10 @@ import (
 type sessionMsg interface{ sessionMsg() }
 
 // open begins: the session listens with every transport. From: whoever made it, first.
-type open struct{ self actor.Inlet[sessionMsg] }
+type open struct {
+	self   actor.Inlet[sessionMsg]
+	listen bool
+}
 
 // bound answers one Listen.
 type bound struct {
@@ -62,6 +65,9 @@ type boundTo struct {
 // by the session's Exit.
 type closeAll struct{ limit time.Duration }
 
+// crowded is a signal of the governor: there are as many connections as there may be.
+type crowded struct{ on bool }
+
 // torrentDown: a torrent has ended. Reserved by Spawn.
 type torrentDown struct {
 	hash metainfo.Hash
@@ -77,6 +83,10 @@ func (list) sessionMsg()        {}
 func (whereBound) sessionMsg()  {}
 func (closeAll) sessionMsg()    {}
 func (torrentDown) sessionMsg() {}
+func (crowded) sessionMsg()     {}
+
+// SignalKind implements actor.Signal.
+func (crowded) SignalKind() uint8 { return 0 }
 
 // Drop closes a connection that nobody will take.
 func (k knock) Drop() { k.Accepted.Drop() }

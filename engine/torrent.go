@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -50,9 +51,12 @@ type torrentConfig struct {
 	trackers [][]string // instead of the torrent file's, if not nil
 	extra    []string   // trackers added by hand
 	peers    []found    // addresses known from the start
+	limits   Limits
 	paused   bool
 	perIP    bool // one connection an address; private and loopback ones are exempt
 	seedOnly bool // never download
+
+	peerActor func(peerConfig) actor.Actor[peerMsg] // nil: newPeer
 }
 
 func newTorrent(cfg torrentConfig) (*torrent, error) {
@@ -68,6 +72,7 @@ func newTorrent(cfg torrentConfig) (*torrent, error) {
 	t.pick.strategy = strategy
 	t.choke.strategy = choke
 	t.choke.slots = cfg.caps.UploadSlots
+	t.life.paused = cfg.paused
 	t.swarm.init(cfg.caps)
 	t.blame.init()
 	t.disk.window.Max = storageWindow
@@ -78,7 +83,8 @@ func newTorrent(cfg torrentConfig) (*torrent, error) {
 func (t *torrent) Start(c *actor.Ctx[torrentMsg]) {
 	t.self = c.Self()
 	t.pick.facts = facts{pieces: t.pieces, rand: c.Rand().Int32N}
-	t.cfg.governor.Tell(enter{c.ID(), t.self})
+	t.cfg.governor.Tell(enter{c.ID(), t.self, t.cfg.limits})
+	actor.Watch(c, t.cfg.deps.Disk, func(e actor.Exit) torrentMsg { return diskDown{e} })
 	for _, f := range t.cfg.peers {
 		t.onFound(c, f)
 	}
@@ -128,6 +134,8 @@ func (t *torrent) Handle(c *actor.Ctx[torrentMsg], m torrentMsg) {
 		t.onRename(m)
 	case syncAll:
 		t.onSync(m)
+	case limitPeer:
+		t.onLimitPeer(c, m)
 	case urgent:
 		t.onUrgent(c, m)
 	case await:
@@ -142,6 +150,8 @@ func (t *torrent) Handle(c *actor.Ctx[torrentMsg], m torrentMsg) {
 		m.reply.Tell(t.fileStats())
 	case announcerDown:
 		t.onAnnouncerDown(c)
+	case diskDown:
+		t.onDiskDown(c, m.exit)
 	case finish:
 		t.onFinish(c, m)
 	default:
@@ -155,6 +165,7 @@ func (t *torrent) Flush(c *actor.Ctx[torrentMsg]) {
 	t.pick.facts.now = c.Now()
 	t.disk.send(t.cfg.deps.Disk)
 	t.tellStances()
+	t.sendCancels()
 	t.serveHungry(c)
 	t.tellHaves(c)
 	t.runChoker(c)
@@ -170,26 +181,54 @@ func (t *torrent) Stop(c *actor.Ctx[torrentMsg], why error) {
 	t.disk.drop()
 	t.disk.failAll(why)
 	t.reader.failAll(why)
-	t.life.failAll(why)
 	t.cfg.governor.Tell(leave{c.ID()})
 }
 
-// Check implements actor.Checker: nothing is pending at quiescence.
+// Check implements actor.Checker: nothing is pending at quiescence, and what is
+// counted is there.
 func (t *torrent) Check() error {
 	if t.disk.window.Used != 0 {
 		return fmt.Errorf("%d requests at storage unanswered", t.disk.window.Used)
 	}
-	var free int32
+	if t.disk.out != nil || len(t.pick.hungry)+len(t.pick.cancels) > 0 || t.pick.freed {
+		return errors.New("something was left undecided")
+	}
+	if err := t.checkLeases(); err != nil {
+		return err
+	}
+	p := t.pieces
+	kept := [4]int32{p.missing, p.unopened, p.freeBlocks, p.lonely}
+	if p.recount(); kept != [4]int32{p.missing, p.unopened, p.freeBlocks, p.lonely} {
+		return fmt.Errorf("counted missing, unopened, free, lonely %v, there are %d %d %d %d",
+			kept, p.missing, p.unopened, p.freeBlocks, p.lonely)
+	}
+	return nil
+}
+
+// checkLeases counts every peer's leases.
+func (t *torrent) checkLeases() error {
+	asked, dups := map[peerID]int32{}, map[peerID]int32{}
 	for _, a := range t.pieces.open {
 		if int(a.free+a.asked+a.got) != len(a.state) {
 			return fmt.Errorf("piece %d: %d free, %d asked, %d got of %d blocks", a.piece, a.free, a.asked, a.got, len(a.state))
 		}
-		if t.pieces.wants(a.piece) {
-			free += a.free
+		for b := range a.state {
+			i := blockIndex(int32(b))
+			asked[a.holder(i)]++
+			dups[a.doubled(i)]++
 		}
 	}
-	if free != t.pieces.freeBlocks {
-		return fmt.Errorf("%d free blocks counted, there are %d", t.pieces.freeBlocks, free)
+	for _, p := range t.swarm.list {
+		if p.asked != asked[p.id] || p.dups != dups[p.id] {
+			return fmt.Errorf("peer %d has %d and %d leases, there are %d and %d", p.id, p.asked, p.dups, asked[p.id], dups[p.id])
+		}
+		delete(asked, p.id)
+		delete(dups, p.id)
+	}
+	delete(asked, 0)
+	delete(dups, 0)
+	if len(asked)+len(dups) > 0 {
+		return fmt.Errorf("leases of peers that are gone: %v %v", asked, dups)
 	}
 	return nil
 }
@@ -215,10 +254,14 @@ func (t *torrent) onTick(c *actor.Ctx[torrentMsg], kind tickKind) {
 		t.save(c)
 	case tickLease:
 		t.reader.expire(c.Now())
-		t.changedDeadlines()
+		t.changedDeadlines(c)
+	case tickOpen:
+		t.lookAgain()
+	case tickFarewell:
+		t.onFarewell()
 	}
 }
 
-// trackerMsg wraps an announcer's answers; made once per edge.
+// announcedMsg and storedMsg wrap the answers from below; made once per edge.
 func announcedMsg(a tracker.Answer) torrentMsg { return announced{a} }
 func storedMsg(a storage.Answer) torrentMsg    { return stored{a} }

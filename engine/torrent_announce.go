@@ -10,12 +10,10 @@ import (
 
 // announcing is a torrent's side of its announcer. Owner: the torrent.
 type announcing struct {
-	child    actor.Child[tracker.Message]
-	started  bool
-	finished bool             // Finish has been answered
-	waiting  bool             // for Finished
-	unread   int              // Updates since the last word of the announcer
-	reports  []tracker.Report // by tracker, in order of the tiers
+	child   actor.Child[tracker.Message]
+	started bool             // trackers count us in
+	ending  int              // Finishes unanswered
+	reports []tracker.Report // by tracker, in order of the tiers
 }
 
 // startAnnouncing spawns the announcer at the first start, and says Start.
@@ -33,11 +31,20 @@ func (t *torrent) startAnnouncing(c *actor.Ctx[torrentMsg]) {
 		t.news.child = actor.Spawn(c, tracker.Spec(announcerWindow), a,
 			func(e actor.Exit) torrentMsg { return announcerDown{e} })
 	}
-	t.news.started, t.news.finished = true, false
+	t.news.started = true
 	if len(t.cfg.extra) > 0 {
-		t.tellAnnouncer(tracker.Add{URLs: t.cfg.extra})
+		t.tellAnnouncer(tracker.Add{URLs: t.cfg.extra, Origin: tracker.FromUser})
 	}
 	t.tellAnnouncer(tracker.Start{Facts: t.facts()})
+}
+
+// stopAnnouncing lets trackers hear "stopped", for up to limit.
+func (t *torrent) stopAnnouncing(limit time.Duration) {
+	if t.news.started {
+		t.news.started = false
+		t.news.ending++
+		t.tellAnnouncer(tracker.Finish{Facts: t.facts(), Limit: limit})
+	}
 }
 
 func (t *torrent) tellAnnouncer(m tracker.Message) {
@@ -50,7 +57,7 @@ func (t *torrent) tellAnnouncer(m tracker.Message) {
 func (t *torrent) facts() tracker.Facts {
 	return tracker.Facts{
 		Uploaded: t.count.up, Downloaded: t.count.down, Left: t.left(),
-		Wanted: t.wantedPeers(), Corrupt: t.count.wasted,
+		Wanted: t.wantedPeers(), Corrupt: t.count.wasted, Connected: t.swarm.live,
 	}
 }
 
@@ -80,17 +87,15 @@ func (t *torrent) wantedPeers() int32 {
 	return max(min(room, 200), 0)
 }
 
-// updateAnnouncer tells the counters, at most announcerWindow times unanswered.
+// updateAnnouncer tells the counters: a hint, since newer ones follow.
 func (t *torrent) updateAnnouncer() {
-	if t.news.started && t.news.unread < announcerWindow/2 {
-		t.news.unread++
-		t.tellAnnouncer(tracker.Update{Facts: t.facts()})
+	if t.news.started {
+		t.news.child.Ref.Offer(tracker.Update{Facts: t.facts()})
 	}
 }
 
 // onAnnounced takes peers and news of trackers.
 func (t *torrent) onAnnounced(c *actor.Ctx[torrentMsg], a tracker.Answer) {
-	t.news.unread = 0
 	switch a := a.(type) {
 	case tracker.Found:
 		source := SourceTracker
@@ -103,8 +108,8 @@ func (t *torrent) onAnnounced(c *actor.Ctx[torrentMsg], a tracker.Answer) {
 		t.news.note(a)
 		t.cfg.emit.Tell(Event{Kind: TrackerReport, Hash: t.cfg.meta.Hash, URL: a.URL, Report: trackerStats(a, c.Now())})
 	case tracker.Finished:
-		t.news.finished, t.news.started = true, false
-		t.proceedFinish(c)
+		t.news.ending--
+		t.maybeEnd(c)
 	}
 }
 
@@ -146,6 +151,13 @@ func trackerStats(r tracker.Report, now actor.Time) TrackerStats {
 
 // onAnnouncerDown: the announcer is gone, by a bug or at the end.
 func (t *torrent) onAnnouncerDown(c *actor.Ctx[torrentMsg]) {
-	t.news = announcing{reports: t.news.reports, finished: true}
-	t.proceedFinish(c)
+	t.news = announcing{reports: t.news.reports}
+	t.maybeEnd(c)
+}
+
+// onFarewell: the time for trackers to hear "stopped" is up.
+func (t *torrent) onFarewell() {
+	if t.news.ending > 0 {
+		t.news.child.Stop(nil)
+	}
 }

@@ -6,13 +6,14 @@ import (
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/internal/freelist"
+	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/picker"
 	"github.com/shoal-bt/shoal/storage"
 )
 
 var reports = freelist.New(func() *report { return new(report) }, func(r *report) {
 	clear(r.blocks)
-	*r = report{haves: r.haves[:0], suggested: r.suggested[:0], blocks: r.blocks[:0], back: r.back[:0]}
+	*r = report{haves: r.haves[:0], suggested: r.suggested[:0], fast: r.fast[:0], blocks: r.blocks[:0], back: r.back[:0]}
 })
 
 // onReport takes in what one drain of a peer's socket has changed.
@@ -37,10 +38,15 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 	for _, i := range r.suggested {
 		p.suggest(int32(i))
 	}
+	for _, i := range r.fast {
+		p.allowFast(i)
+	}
 	t.takeBack(p, r.back)
 	t.takeBlocks(p, r.blocks)
 	reports.Put(r)
-	t.feed(p)
+	if !p.gone {
+		t.feed(p)
+	}
 }
 
 // updateState replaces what we know of a peer's own state.
@@ -58,7 +64,7 @@ func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 	}
 	p.state = s
 	if s.assigned != p.assigned {
-		p.state.need = 0 // it crossed an assignment on its way: stale
+		p.state.need, p.state.needFast = 0, 0 // it crossed an assignment on its way: stale
 	}
 	if s.listen != 0 && p.incoming && !p.dial.IsValid() {
 		// Where it can be dialed again; it must not be dialed now.
@@ -70,12 +76,23 @@ func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 		t.swarm.interested += one(s.interested) - one(old.interested)
 		t.choke.due = true
 	}
-	if s.snubbed && !old.snubbed {
-		for len(p.mine) > 0 {
-			t.disown(p.mine[0]) // others may go on with what it has begun
-		}
-		t.feedAll()
+	if p.grant.Budget > 0 && s.up-p.grantedAt >= p.grant.Budget {
+		t.choke.due = true
 	}
+	if s.snubbed && !old.snubbed {
+		t.disownAll(p)
+	}
+	if s.uploadOnly && !old.uploadOnly {
+		t.parted(p)
+	}
+}
+
+// disownAll lets others go on with what a peer has begun alone.
+func (t *torrent) disownAll(p *peerEntry) {
+	for len(p.mine) > 0 {
+		t.disown(p.mine[0])
+	}
+	t.feedAll()
 }
 
 func one(b bool) int32 {
@@ -97,13 +114,12 @@ func (t *torrent) onBitfield(p *peerEntry, has *bits.Set) {
 		t.swarm.seeds++
 	} else {
 		t.countAvail(has, 1)
+		t.pick.rebuild = true
 	}
-	t.pick.rebuild = true
 	p.wants = has.CountAndNot(&t.pieces.have)
 	if t.pieces.missing != t.pieces.l.Pieces()-t.pieces.have.Count() {
 		p.wants = t.countWants(has)
 	}
-	t.feed(p)
 	t.parted(p)
 }
 
@@ -136,8 +152,8 @@ func (t *torrent) uncountPeer(p *peerEntry) {
 		t.swarm.seeds--
 	default:
 		t.countAvail(p.has, -1)
+		t.pick.rebuild = true
 	}
-	t.pick.rebuild = true
 }
 
 // onHave takes one more piece that a peer has.
@@ -156,7 +172,6 @@ func (t *torrent) onHave(p *peerEntry, i int32) {
 	t.changed(pieceIndex(i), picker.AvailChanged)
 	if t.pieces.wants(pieceIndex(i)) {
 		p.wants++
-		t.feed(p)
 	}
 	if p.has.Full() {
 		t.becameSeed(p)
@@ -166,7 +181,7 @@ func (t *torrent) onHave(p *peerEntry, i int32) {
 // parted ends a connection that serves nobody, and remembers the seed as one not to
 // be dialed while we are complete.
 func (t *torrent) parted(p *peerEntry) {
-	if t.life.state == Seeding && p.live && (p.seed || p.state.uploadOnly) {
+	if t.life.state == Seeding && t.pieces.missing == 0 && p.live && !p.gone && (p.seed || p.state.uploadOnly) {
 		t.swarm.book.isSeed(p.dial)
 		t.drop(p, errBothSeeds)
 	}
@@ -192,64 +207,47 @@ func (t *torrent) takeBack(p *peerEntry, back []blockRef) {
 	}
 }
 
+// giveBack ends a peer's lease, whichever of a block's two it is.
 func (t *torrent) giveBack(p *peerEntry, ref blockRef) {
-	if i := t.dupOf(ref, p.id); i >= 0 {
-		t.undouble(ref)
-		return
-	}
 	a := t.pieces.partial(ref.piece)
 	if a == nil {
 		return
 	}
-	wasFull := a.free == 0
-	if !t.pieces.giveBack(ref, p.id) {
+	if a.doubled(ref.block) == p.id {
+		t.pieces.single(a, ref.block)
+		p.dups--
+		return
+	}
+	wasFree := a.free
+	to, ok := t.pieces.giveBack(a, ref.block, p.id)
+	if !ok {
 		return
 	}
 	p.asked--
-	// In endgame the second lease becomes the first.
-	if who := t.undouble(ref); who != 0 {
-		if q := t.swarm.byID[who]; q != nil && !q.gone {
-			q.asked += t.pieces.askOne(a, ref.block, who)
-		}
+	if q := t.swarm.byID[to]; to != 0 && q != nil {
+		q.dups--
+		q.asked++
 	}
-	if wasFull && a.free > 0 {
-		t.changed(ref.piece, picker.BusyChanged)
-	}
+	t.freeChanged(a, wasFree)
 }
 
-func (t *torrent) dupOf(ref blockRef, who peerID) int {
-	for i, d := range t.pick.dups {
-		if d.ref == ref && d.who == who {
-			return i
-		}
-	}
-	return -1
-}
-
-// takeBlocks marks delivered blocks and hands their slots to storage.
+// takeBlocks marks delivered blocks and hands their slots to storage. What nobody
+// wants any more is taken as well: it has been paid for.
 func (t *torrent) takeBlocks(p *peerEntry, blocks []storage.Entry) {
 	for _, e := range blocks {
 		a := t.pieces.partial(e.Piece)
-		if a == nil || t.life.state != Downloading {
+		if a == nil || !t.disk.takes() {
 			t.waste(e)
 			continue
 		}
+		t.endBlockLeases(p, a, e.Block)
 		wasFree := a.free
-		mine := a.state[e.Block] == blockAsked && a.by[e.Block] == p.id
-		other, wanted := t.pieces.arrive(a, e.Block, p.id)
-		if !wanted {
+		if !t.pieces.arrive(a, e.Block, p.id) {
 			t.waste(e)
 			continue
 		}
-		ref := blockRef{e.Piece, e.Block}
-		if mine {
-			p.asked--
-		}
-		t.cancelOther(ref, p.id, other)
 		t.disk.add(t.cfg.store, e)
-		if wasFree != a.free && a.free == 0 {
-			t.changed(e.Piece, picker.BusyChanged)
-		}
+		t.freeChanged(a, wasFree)
 	}
 }
 
@@ -258,25 +256,74 @@ func (t *torrent) waste(e storage.Entry) {
 	e.Data.Release()
 }
 
-// cancelOther withdraws a block that came from elsewhere from whoever else was asked.
-func (t *torrent) cancelOther(ref blockRef, from, other peerID) {
-	if len(t.pick.dups) > 0 {
-		if dup := t.undouble(ref); dup != 0 && dup != from {
-			t.cancel(dup, ref)
-		}
+// endBlockLeases ends the leases of a block that p has delivered; whoever else was
+// asked for it is told.
+func (t *torrent) endBlockLeases(p *peerEntry, a *partial, b metainfo.BlockIndex) {
+	first, second := a.holder(b), t.pieces.single(a, b)
+	if q := t.swarm.byID[first]; first != 0 && q != nil {
+		q.asked--
+		t.cancel(p, q, blockRef{a.piece, b})
 	}
-	if other != 0 {
-		if q := t.swarm.byID[other]; q != nil {
-			q.asked--
-		}
-		t.cancel(other, ref)
+	if q := t.swarm.byID[second]; second != 0 && q != nil {
+		q.dups--
+		t.cancel(p, q, blockRef{a.piece, b})
 	}
 }
 
-func (t *torrent) cancel(who peerID, ref blockRef) {
-	if q := t.swarm.byID[who]; q != nil && !q.gone {
-		a := assignments.Get()
-		a.cancels = append(a.cancels, ref)
-		q.child.Ref.Tell(a)
+// cancel withdraws a block from whom it was asked, unless that has sent it. All
+// cancels of a turn go out together.
+func (t *torrent) cancel(from, q *peerEntry, ref blockRef) {
+	if q == from || q.gone {
+		return
+	}
+	if q.cancels == nil {
+		q.cancels = assignments.Get()
+		t.pick.cancels = append(t.pick.cancels, q)
+	}
+	q.cancels.cancels = append(q.cancels.cancels, ref)
+}
+
+// sendCancels sends the cancels of this turn.
+func (t *torrent) sendCancels() {
+	for _, q := range t.pick.cancels {
+		if q.gone {
+			assignments.Put(q.cancels)
+		} else {
+			q.child.Ref.Tell(q.cancels)
+		}
+		q.cancels = nil
+	}
+	clear(t.pick.cancels)
+	t.pick.cancels = t.pick.cancels[:0]
+}
+
+// endLeases frees every block that was asked of a peer.
+func (t *torrent) endLeases(p *peerEntry) {
+	if p.asked == 0 && p.dups == 0 {
+		return
+	}
+	for _, a := range t.pieces.open {
+		if a.asked == 0 {
+			continue
+		}
+		for b := range a.state {
+			t.giveBack(p, blockRef{a.piece, blockIndex(int32(b))})
+		}
+	}
+	t.feedAll()
+}
+
+// withdraw cancels what was asked of a piece that nobody wants any more.
+func (t *torrent) withdraw(a *partial) {
+	t.disown(a)
+	for b := range a.state {
+		i := blockIndex(int32(b))
+		first, second := t.swarm.byID[a.holder(i)], t.swarm.byID[a.doubled(i)]
+		for _, q := range []*peerEntry{second, first} {
+			if q != nil {
+				t.giveBack(q, blockRef{a.piece, i})
+				t.cancel(nil, q, blockRef{a.piece, i})
+			}
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/freelist"
 	"github.com/shoal-bt/shoal/metainfo"
@@ -14,17 +16,12 @@ type picking struct {
 	facts    facts
 	hungry   []*peerEntry // have a need and may find work now
 	idle     int          // peers whose need could not be met
+	freed    bool         // they may find work now
+	cancels  []*peerEntry // have something to be cancelled in this turn
 	view     picker.Peer  // scratch, so that Order's argument does not escape
-	dups     []dupAsk     // endgame: second leases
 	rebuild  bool         // the strategy must look at everything anew
 	ordering bool         // the strategy is at work and must not be called
 	touched  []int32      // pieces whose Busy or Missing changed meanwhile
-}
-
-// dupAsk is a block leased to a second peer in endgame; the first is in its partial.
-type dupAsk struct {
-	ref blockRef
-	who peerID
 }
 
 var assignments = freelist.New(func() *assignment { return new(assignment) }, func(a *assignment) {
@@ -33,14 +30,25 @@ var assignments = freelist.New(func() *assignment { return new(assignment) }, fu
 
 // feed marks a peer as one that may find work, if it has room for any.
 func (t *torrent) feed(p *peerEntry) {
-	if p.state.need > 0 && !p.hungry {
+	if p.room() > 0 && !p.hungry {
 		p.hungry = true
 		t.pick.hungry = append(t.pick.hungry, p)
 	}
 }
 
-// feedAll marks all whose need is unmet: work has come free.
-func (t *torrent) feedAll() {
+// room is how many more requests the peer can make as things stand.
+func (p *peerEntry) room() int32 { return max(p.state.need, p.state.needFast) }
+
+// feedAll lets all whose need is unmet look for work again, once in this turn: some
+// has come free.
+func (t *torrent) feedAll() { t.pick.freed = true }
+
+// gatherHungry adds those whose need is unmet to the list of those to serve.
+func (t *torrent) gatherHungry() {
+	if !t.pick.freed {
+		return
+	}
+	t.pick.freed = false
 	if t.pick.idle == 0 {
 		return
 	}
@@ -53,6 +61,7 @@ func (t *torrent) feedAll() {
 
 // serveHungry answers needs, each peer once a turn.
 func (t *torrent) serveHungry(c *actor.Ctx[torrentMsg]) {
+	t.gatherHungry()
 	if len(t.pick.hungry) == 0 {
 		return
 	}
@@ -62,10 +71,10 @@ func (t *torrent) serveHungry(c *actor.Ctx[torrentMsg]) {
 	}
 	for _, p := range t.pick.hungry {
 		p.hungry = false
-		if p.gone || p.state.need <= 0 {
+		if p.gone || p.room() <= 0 {
 			continue
 		}
-		t.setWaiting(p, !t.serve(p))
+		t.setWaiting(p, !t.serve(c, p))
 	}
 	clear(t.pick.hungry)
 	t.pick.hungry = t.pick.hungry[:0]
@@ -83,17 +92,17 @@ func (t *torrent) setWaiting(p *peerEntry, waiting bool) {
 }
 
 // serve finds work for one peer and reports whether it found any.
-func (t *torrent) serve(p *peerEntry) bool {
-	if p.wants == 0 || p.has == nil || p.banned || !t.mayAsk() {
+func (t *torrent) serve(c *actor.Ctx[torrentMsg], p *peerEntry) bool {
+	if p.wants == 0 || p.has == nil || !t.mayAsk() || !t.anyWork() || t.pressed() {
 		return false
 	}
-	if t.pressed() {
-		return false
-	}
-	j := job{t: t, p: p, left: p.state.need, a: assignments.Get()}
-	j.fromOwn()
-	j.fromStrategy()
-	if !p.parole {
+	j := job{t: t, p: p, now: c.Now(), left: p.state.need, a: assignments.Get()}
+	if p.state.chokesUs {
+		j.left = p.state.needFast
+		j.fromFast()
+	} else {
+		j.fromOwn()
+		j.fromStrategy()
 		j.fromOthers()
 		j.fromEndgame()
 	}
@@ -102,14 +111,21 @@ func (t *torrent) serve(p *peerEntry) bool {
 		return false
 	}
 	p.assigned++
-	p.state.need = 0
+	p.state.need, p.state.needFast = 0, 0
 	p.child.Ref.Tell(j.a)
 	return true
 }
 
+// anyWork reports whether there is anything to ask for, of anybody. It keeps many
+// idle peers cheap.
+func (t *torrent) anyWork() bool {
+	p := t.pieces
+	return p.freeBlocks > 0 || p.unopened > 0 && t.mayOpen() || p.endgame() && p.lonely > 0 || len(p.deadline) > 0
+}
+
 // mayAsk reports whether the torrent asks for blocks at all now.
 func (t *torrent) mayAsk() bool {
-	return t.life.state == Downloading && t.disk.trouble == nil && t.pieces.missing > 0
+	return t.mayConnect() && !t.cfg.seedOnly && t.disk.trouble == nil && t.pieces.missing > 0
 }
 
 // pressed reports whether the slab is above its high mark; then the torrent asks
@@ -130,6 +146,7 @@ func (t *torrent) pressed() bool {
 type job struct {
 	t    *torrent
 	p    *peerEntry
+	now  actor.Time
 	left int32
 	a    *assignment
 }
@@ -138,11 +155,18 @@ func (j *job) add(r run) { j.a.runs = append(j.a.runs, r) }
 
 // take leases free blocks of a partial.
 func (j *job) take(a *partial) {
+	wasFree := a.free
 	asked := j.t.pieces.ask(a, j.p.id, j.left, j.add)
 	j.left -= asked
 	j.p.asked += asked
-	if asked > 0 && a.free == 0 {
-		j.t.changed(a.piece, picker.BusyChanged)
+	j.t.freeChanged(a, wasFree)
+}
+
+// freeChanged tells the strategy when a piece's last free block has gone out, or the
+// first has come back: the picker's Busy change.
+func (t *torrent) freeChanged(a *partial, wasFree int32) {
+	if (wasFree == 0) != (a.free == 0) {
+		t.changed(a.piece, picker.BusyChanged)
 	}
 }
 
@@ -158,10 +182,22 @@ func (j *job) fromOwn() {
 	}
 }
 
+// fromFast asks a peer that chokes us for pieces that it allows all the same (BEP 6).
+func (j *job) fromFast() {
+	for _, i := range j.p.fast {
+		if j.left <= 0 {
+			return
+		}
+		if a := j.open(i, 0); a != nil {
+			j.take(a)
+		}
+	}
+}
+
 // fromStrategy takes pieces in the strategy's order: orphans and common ones that
 // are in progress, or new ones.
 func (j *job) fromStrategy() {
-	if j.left <= 0 || j.t.pieces.unopened == 0 && j.t.pieces.freeBlocks == 0 {
+	if j.left <= 0 || j.t.pieces.unopened == 0 && j.t.pieces.freeBlocks == 0 && len(j.t.pieces.deadline) == 0 {
 		return
 	}
 	v := &j.t.pick.view
@@ -177,34 +213,64 @@ func (j *job) fromStrategy() {
 	j.t.pick.touched = j.t.pick.touched[:0]
 }
 
-// offer is asked by the strategy for each piece, best first, until it says false.
-func (j *job) offer(piece int32, _ picker.Hint) bool {
+// offer is asked by the strategy for each piece, best first, until it says false. A
+// piece that nobody has begun ends it when no more may be begun: what is in progress
+// is found without the strategy.
+func (j *job) offer(piece int32, h picker.Hint) bool {
 	i := metainfo.PieceIndex(piece)
-	if !j.t.pieces.wants(i) || !j.p.has.Has(piece) {
+	if !j.t.pieces.l.Valid(i) {
 		return true
 	}
-	a := j.t.pieces.partial(i)
-	switch {
-	case a == nil:
-		if !j.t.mayOpen() {
-			return true
+	if j.t.pieces.partial(i) == nil && !j.t.mayOpen() {
+		return false
+	}
+	if a := j.open(i, h); a != nil {
+		j.take(a)
+		if h&picker.Urgent != 0 && !j.p.parole {
+			j.doubleIn(a) // a Reader can't wait for those who have been asked
 		}
-		a = j.begin(i)
-	case a.owner != 0 && a.owner != j.p.id, a.free == 0:
-		return true
-	case j.p.parole && a.owner == 0:
-		return true // what others have touched proves nothing
 	}
-	j.take(a)
 	return j.left > 0
 }
 
+// open returns a piece in which the peer may ask for blocks, begun now if it was
+// not; nil if there is nothing in it for this peer.
+func (j *job) open(i metainfo.PieceIndex, h picker.Hint) *partial {
+	p := j.t.pieces
+	if !p.wants(i) || !j.p.has.Has(int32(i)) {
+		return nil
+	}
+	a := p.partial(i)
+	whole := j.p.parole || h&picker.Whole != 0
+	switch {
+	case a == nil && !j.t.mayOpen():
+		return nil
+	case a == nil:
+		return j.begin(i, whole)
+	case a.owner == j.p.id:
+		return a
+	case whole || a.parole:
+		return nil // what others have touched proves nothing
+	case h&picker.Urgent != 0 && j.now >= a.begun.Add(hurryAfter):
+		j.t.disown(a)
+		return a
+	case a.owner != 0 || a.free == 0:
+		return nil
+	}
+	return a
+}
+
+// hurryAfter is how long whoever has begun a piece that a Reader waits for may keep
+// it alone.
+const hurryAfter = 2 * time.Second
+
 // begin opens a piece, for this peer alone while memory allows it: a piece from
 // one hand that fails its hash names the liar at once.
-func (j *job) begin(i metainfo.PieceIndex) *partial {
+func (j *job) begin(i metainfo.PieceIndex, whole bool) *partial {
 	t := j.t
-	alone := j.p.parole || t.pieces.openBytes()+t.pieces.l.PieceLen() <= t.budget()/2
+	alone := whole || t.pieces.openBytes()+t.pieces.l.PieceLen() <= t.budget()/2
 	a := t.pieces.begin(i)
+	a.begun = j.now
 	if alone {
 		a.owner, a.parole = j.p.id, j.p.parole
 		j.p.mine = append(j.p.mine, a)
@@ -222,13 +288,24 @@ func (t *torrent) mayOpen() bool {
 	return len(t.pieces.open) < 2 || t.pieces.openBytes()+t.pieces.l.PieceLen() <= t.budget()/4*3
 }
 
+// paroleTime is how long a peer on parole may keep a piece from the others.
+const paroleTime = 30 * time.Second
+
 // fromOthers joins pieces that other peers have begun, when there is nothing else.
+// A peer on parole does so only if nothing is left that nobody has touched, since its
+// pieces are to have one author; who holds one for too long loses that privilege, so
+// that it can't keep the download from its end.
 func (j *job) fromOthers() {
-	for _, a := range j.t.pieces.open {
-		if j.left <= 0 || j.t.pieces.freeBlocks == 0 {
+	p := j.t.pieces
+	if j.p.parole && p.unopened > 0 {
+		return
+	}
+	for _, a := range p.open {
+		if j.left <= 0 || p.freeBlocks == 0 {
 			return
 		}
-		if a.free > 0 && !a.parole && j.p.has.Has(int32(a.piece)) && j.t.pieces.wants(a.piece) {
+		guarded := a.parole && j.now < a.begun.Add(paroleTime)
+		if a.free > 0 && !guarded && j.p.has.Has(int32(a.piece)) && p.wants(a.piece) {
 			j.t.disown(a)
 			j.take(a)
 		}
@@ -239,68 +316,55 @@ func (j *job) fromOthers() {
 // wanted blocks are out: each is worth fetching twice rather than waiting for a
 // slow peer, and the slower copy is cancelled.
 func (j *job) fromEndgame() {
-	t := j.t
-	if j.left <= 0 || !t.pieces.endgame() {
+	p := j.t.pieces
+	if j.p.parole || j.left <= 0 || !p.endgame() {
 		return
 	}
-	j.left = min(j.left, endgameDepth-j.p.dups)
-	for _, a := range t.pieces.open {
-		if a.asked == 0 || a.parole || !j.p.has.Has(int32(a.piece)) || !t.pieces.wants(a.piece) {
-			continue
+	for _, a := range p.open {
+		if p.lonely == 0 {
+			return
 		}
-		for b := range a.state {
-			if j.left <= 0 {
-				return
-			}
-			ref := blockRef{a.piece, metainfo.BlockIndex(b)}
-			if a.state[b] == blockAsked && a.by[b] != j.p.id && !t.doubled(ref) {
-				t.pick.dups = append(t.pick.dups, dupAsk{ref, j.p.id})
-				j.p.dups++
-				j.left--
-				j.add(run{ref.piece, ref.block, 1})
-			}
+		guarded := a.parole && j.now < a.begun.Add(paroleTime)
+		if !guarded && j.p.has.Has(int32(a.piece)) && p.wants(a.piece) {
+			j.doubleIn(a)
 		}
 	}
 }
 
-// endgameDepth bounds the blocks that one peer is asked for in endgame: what is
+// endgameDepth bounds the blocks that one peer is asked for as a second: what is
 // fetched in vain is at most this, times the peers.
 const endgameDepth = 16
 
-func (t *torrent) doubled(ref blockRef) bool {
-	for _, d := range t.pick.dups {
-		if d.ref == ref {
-			return true
+// doubleIn takes second leases of a piece's blocks.
+func (j *job) doubleIn(a *partial) {
+	room := min(j.left, endgameDepth-j.p.dups)
+	for b := range a.state {
+		if room <= 0 || a.asked == a.dups {
+			return
 		}
-	}
-	return false
-}
-
-// undouble removes the second leases of a block and returns whose they were (0: none).
-func (t *torrent) undouble(ref blockRef) peerID {
-	for i, d := range t.pick.dups {
-		if d.ref == ref {
-			last := len(t.pick.dups) - 1
-			t.pick.dups[i] = t.pick.dups[last]
-			t.pick.dups = t.pick.dups[:last]
-			if p := t.swarm.byID[d.who]; p != nil {
-				p.dups--
-			}
-			return d.who
+		i := metainfo.BlockIndex(b)
+		if h := a.holder(i); h == 0 || h == j.p.id || a.doubled(i) != 0 {
+			continue
 		}
+		j.t.pieces.double(a, i, j.p.id)
+		j.p.dups++
+		j.left--
+		room--
+		j.add(run{a.piece, i, 1})
 	}
-	return 0
 }
 
 // disown opens a piece to everybody.
 func (t *torrent) disown(a *partial) {
-	if a.owner == 0 {
-		return
-	}
-	if p := t.swarm.byID[a.owner]; p != nil {
+	t.unown(a)
+	a.owner, a.parole = 0, false
+}
+
+// unown takes a piece out of its owner's list.
+func (t *torrent) unown(a *partial) {
+	if p := t.swarm.byID[a.owner]; a.owner != 0 && p != nil {
 		p.forget(a)
 	}
-	a.owner, a.parole = 0, false
 }
 
 // changed tells the strategy of one piece, after Order if it is at work.

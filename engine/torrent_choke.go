@@ -9,7 +9,9 @@ import (
 type choking struct {
 	strategy choker.Strategy
 	slots    int32
-	due      bool // to be run in this Flush
+	upCap    int64      // bytes a second that we may send; 0: no limit
+	due      bool       // to be run in this Flush
+	round    actor.Time // when the strategy wants to be asked again; 0: not by itself
 	view     choker.View
 	grants   []choker.Grant
 	demand   demand // as last told the governor
@@ -35,11 +37,27 @@ func (t *torrent) runChoker(c *actor.Ctx[torrentMsg]) {
 	t.choke.due = false
 	t.tellDemand(c)
 	t.fillView(c)
+	now := c.Now()
+	due := t.choke.round > 0 && now >= t.choke.round
 	grants, again := t.choke.strategy.Decide(&t.choke.view, t.choke.grants[:0])
 	t.choke.grants = grants
 	t.applyGrants(c, grants)
+	if due {
+		t.endRound()
+	}
+	t.choke.round = 0
 	if again > 0 && t.swarm.live > 0 {
+		t.choke.round = now.Add(again)
 		t.after(c, again, tickChoke)
+	}
+}
+
+// endRound begins to count anew what each peer gives and takes. Only a Decide whose
+// time had come ends a round: what a peer has given must not be forgotten because
+// another one has become interested.
+func (t *torrent) endRound() {
+	for _, p := range t.swarm.list {
+		p.lastDown, p.lastUp = p.state.down, p.state.up
 	}
 }
 
@@ -47,7 +65,7 @@ func (t *torrent) fillView(c *actor.Ctx[torrentMsg]) {
 	v := &t.choke.view
 	now := c.Now()
 	*v = choker.View{Now: now, Seeding: t.life.state == Seeding, Slots: t.choke.slots,
-		Pieces: t.pieces.l.Pieces(), PieceLen: t.pieces.l.PieceLen(), UpRate: t.count.meter.up.rate(now),
+		Pieces: t.pieces.l.Pieces(), PieceLen: t.pieces.l.PieceLen(), UpCap: t.choke.upCap, UpRate: t.count.meter.up.rate(now),
 		Peers: v.Peers[:0], Rand: c.Rand()}
 	for _, p := range t.swarm.list {
 		if !p.live || p.gone {
@@ -61,7 +79,6 @@ func (t *torrent) fillView(c *actor.Ctx[torrentMsg]) {
 			DownRate: p.meter.down.rate(now), UpRate: p.meter.up.rate(now),
 			DownTotal: p.state.down, UpTotal: p.state.up, Pieces: p.piecesHad(),
 		})
-		p.lastDown, p.lastUp = p.state.down, p.state.up
 	}
 }
 
@@ -79,7 +96,7 @@ func (t *torrent) applyGrants(c *actor.Ctx[torrentMsg], grants []choker.Grant) {
 	}
 	for _, g := range grants {
 		if p := t.swarm.byID[peerID(g.ID)]; p != nil {
-			p.grant = g
+			p.grant, p.grantedAt = g, p.state.up
 		}
 	}
 	t.choke.unchoked = 0
@@ -91,7 +108,9 @@ func (t *torrent) applyGrants(c *actor.Ctx[torrentMsg], grants []choker.Grant) {
 		t.choke.unchoked += one(on)
 		if on != p.stance.unchoke {
 			p.changed = c.Now()
-			t.setStance(p, func(s *stance) { s.unchoke = on })
+			s := p.stance
+			s.unchoke = on
+			t.setStance(p, s)
 		}
 	}
 }
@@ -107,9 +126,7 @@ func (t *torrent) tellDemand(c *actor.Ctx[torrentMsg]) {
 }
 
 // setStance changes how we stand towards a peer and tells it.
-func (t *torrent) setStance(p *peerEntry, change func(*stance)) {
-	s := p.stance
-	change(&s)
+func (t *torrent) setStance(p *peerEntry, s stance) {
 	if s != p.stance {
 		p.stance = s
 		p.child.Ref.Notify(s)
@@ -117,16 +134,17 @@ func (t *torrent) setStance(p *peerEntry, change func(*stance)) {
 }
 
 // tellStances tells peers whether they are interesting, after haves, verified
-// pieces and selections have changed.
+// pieces and selections have changed, and to ask for nothing while the disk is in
+// trouble.
 func (t *torrent) tellStances() {
-	wanting := t.life.state == Downloading
+	wanting := t.mayConnect() && !t.cfg.seedOnly
 	for _, p := range t.swarm.list {
 		if !p.live || p.gone {
 			continue
 		}
-		if on := wanting && p.wants > 0; on != p.stance.interested {
-			t.setStance(p, func(s *stance) { s.interested = on })
-		}
+		s := p.stance
+		s.interested, s.noRequests = wanting && p.wants > 0, t.disk.trouble != nil
+		t.setStance(p, s)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/storage"
-	"github.com/shoal-bt/shoal/tracker"
 )
 
 // ErrClosed answers whoever asks a torrent or engine that has ended.
@@ -19,21 +18,19 @@ var ErrClosed = errors.New("torrent closed")
 //	            (recheck)       Paused        any -> Failed, any -> Stopping
 type life struct {
 	state     State
-	err       error
-	paused    bool // what the user wants, also while checking
+	err       error // why it is Failed
+	paused    bool  // what the user wants, also while opening and checking
+	complete  bool  // Completed has been told, and nothing is missing since
 	finishing bool
-	closing   bool // storage has been asked to close
 	finish    finish
+	closing   bool  // storage has been asked to close
+	closeErr  error // what went wrong then
 	ended     bool
-	fetched   bool // something was downloaded in this run, so "completed" is true
 }
 
-func (l *life) failAll(error) {}
-
-func (t *torrent) setState(_ *actor.Ctx[torrentMsg], s State) {
+func (t *torrent) setState(s State) {
 	if t.life.state != s {
 		t.life.state = s
-		t.swarm.book.noSeed = s == Seeding
 		t.choke.due = true
 		t.cfg.emit.Tell(Event{Kind: StateChanged, Hash: t.cfg.meta.Hash, State: s, Err: t.life.err})
 	}
@@ -43,97 +40,120 @@ func (t *torrent) setState(_ *actor.Ctx[torrentMsg], s State) {
 func (t *torrent) ready(c *actor.Ctx[torrentMsg]) {
 	t.count.done = t.countDone()
 	t.reader.all(t.pieces)
-	switch {
-	case t.life.paused || t.cfg.paused:
-		t.cfg.paused, t.life.paused = false, true
-		t.setState(c, Paused)
-		return
-	case t.pieces.missing == 0:
-		t.setState(c, Seeding)
-		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.meta.Hash})
-	case t.cfg.seedOnly: // what is there is served; Stats says how much that is
-		t.setState(c, Seeding)
-	default:
-		t.setState(c, Downloading)
-	}
-	t.swarm.nextDial = c.Now()
 	t.pick.rebuild = true
+	if t.life.paused {
+		t.setState(Paused)
+		return
+	}
+	t.settle(c)
 	if !t.news.started {
 		t.startAnnouncing(c)
 	}
-	for _, p := range t.swarm.list {
-		t.feed(p)
-	}
+	t.feedEverybody()
 	t.after(c, saveEvery, tickSave)
 }
 
-// completed: the last wanted piece is verified and written.
-func (t *torrent) completed(c *actor.Ctx[torrentMsg]) {
-	t.setState(c, Seeding)
-	t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.meta.Hash})
-	if t.pieces.have.Full() {
-		t.tellAnnouncer(tracker.Complete{Facts: t.facts()})
-		t.dropSeeds()
+// settle moves between Downloading and Seeding, as what is missing demands. A torrent
+// that only seeds serves what is there; Stats says how much that is.
+func (t *torrent) settle(c *actor.Ctx[torrentMsg]) {
+	complete := t.pieces.complete()
+	if complete || t.cfg.seedOnly {
+		t.setState(Seeding)
+	} else {
+		t.setState(Downloading)
 	}
-	t.save(c)
+	fresh := complete && !t.life.complete
+	t.life.complete = complete
+	if fresh {
+		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.meta.Hash})
+		t.save(c)
+	}
+	// A Reader may want what is not selected: seeds are of use then.
+	t.swarm.book.noSeed = t.pieces.missing == 0
+	t.swarm.nextDial = c.Now()
+	t.dropSeeds()
+}
+
+// feedEverybody lets all peers look for work.
+func (t *torrent) feedEverybody() {
+	for _, p := range t.swarm.list {
+		if !p.gone {
+			t.feed(p)
+		}
+	}
 }
 
 // fail puts the torrent into an errored state: nothing is transferred.
 func (t *torrent) fail(c *actor.Ctx[torrentMsg], err error) {
+	told := t.life.state == Failed && t.life.err != nil && t.life.err.Error() == err.Error()
 	t.life.err = err
-	t.setState(c, Failed)
+	t.setState(Failed)
 	t.dropAll(err)
-	t.cfg.emit.Tell(Event{Kind: TorrentFailed, Hash: t.cfg.meta.Hash, Err: err})
+	t.stopAnnouncing(pauseAnnounce)
 	t.reader.failAll(err)
-	if t.life.finishing {
-		t.proceedFinish(c)
+	t.disk.failChecks(err)
+	if !told {
+		t.cfg.emit.Tell(Event{Kind: TorrentFailed, Hash: t.cfg.meta.Hash, Err: err})
+	}
+	if errors.Is(err, storage.ErrMissing) && !t.life.finishing {
+		t.after(c, missingEvery, tickOpen)
 	}
 }
 
 func (t *torrent) onPause(c *actor.Ctx[torrentMsg], m pause) {
 	t.life.paused = true
 	if t.mayConnect() {
-		t.setState(c, Paused)
+		t.setState(Paused)
 		t.dropAll(errPaused)
-		t.tellAnnouncer(tracker.Finish{Facts: t.facts(), Limit: pauseAnnounce})
-		t.news.started = false
+		t.stopAnnouncing(pauseAnnounce)
 		t.save(c)
 	}
 	m.reply.Tell(nil)
 }
 
+// onResume takes transfer up again; after a failure it tries again from the start.
 func (t *torrent) onResume(c *actor.Ctx[torrentMsg], m resume) {
 	t.life.paused = false
 	switch t.life.state {
 	case Paused:
 		t.ready(c)
-	case Failed: // try again from the start
-		t.life.err = nil
-		if !t.disk.open && !t.disk.opening {
-			t.setState(c, Starting)
-			t.openStorage()
-		} else {
-			t.ready(c)
-		}
+	case Failed:
+		t.reopen(c)
 	}
 	m.reply.Tell(nil)
 }
 
+// reopen tries again after a failure.
+func (t *torrent) reopen(c *actor.Ctx[torrentMsg]) {
+	t.life.err = nil
+	switch {
+	case t.disk.opening: // under way
+	case t.disk.check.failed:
+		t.startCheck(c, t.disk.check.which, actor.Ref[error]{})
+	case t.disk.open:
+		t.ready(c)
+	default:
+		t.setState(Starting)
+		t.openStorage()
+	}
+}
+
 // onFinish ends the torrent in good order: first the trackers are told and storage
-// closes, both at once; then it quits.
+// closes, both at once; then it quits. A second one can only ask for more.
 func (t *torrent) onFinish(c *actor.Ctx[torrentMsg], m finish) {
+	f := &t.life.finish
+	f.remove, f.data = f.remove || m.remove, f.data || m.data
 	if t.life.finishing {
 		return
 	}
-	t.life.finishing, t.life.finish = true, m
+	t.life.finishing = true
+	f.limit = m.limit
 	t.dropAll(ErrClosed)
-	if t.news.started {
-		t.tellAnnouncer(tracker.Finish{Facts: t.facts(), Limit: m.limit})
-	} else {
-		t.news.finished = true
-	}
+	t.reader.failAll(ErrClosed)
+	t.stopAnnouncing(f.limit)
+	t.after(c, max(f.limit, 0), tickFarewell)
 	if t.life.state != Failed {
-		t.setState(c, Stopping)
+		t.setState(Stopping)
 	}
 	t.proceedFinish(c)
 }
@@ -156,18 +176,15 @@ func (t *torrent) proceedFinish(c *actor.Ctx[torrentMsg]) {
 func (t *torrent) onStorageClosed(c *actor.Ctx[torrentMsg], a storage.Closed) {
 	t.disk.window.Give(1)
 	t.disk.open = false
-	if a.Err != nil && t.life.err == nil {
-		t.life.err = a.Err
-	}
+	t.life.closeErr = a.Err
 	t.maybeEnd(c)
 }
 
 // maybeEnd quits when nothing is left to wait for.
 func (t *torrent) maybeEnd(c *actor.Ctx[torrentMsg]) {
-	done := t.life.finishing && !t.disk.open && !t.disk.opening &&
-		(t.news.finished || t.news.child.IsZero()) && len(t.swarm.list) == 0
+	done := t.life.finishing && !t.disk.open && !t.disk.opening && t.news.ending == 0 && len(t.swarm.list) == 0
 	if done && !t.life.ended {
 		t.life.ended = true
-		c.Quit(t.life.err)
+		c.Quit(t.life.closeErr)
 	}
 }

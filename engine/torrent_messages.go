@@ -35,7 +35,10 @@ type run struct {
 
 // arrived: a connection came in and asked for this torrent. From: session. A hint:
 // the torrent closes the link if it doesn't want it.
-type arrived struct{ transport.Accepted }
+type arrived struct {
+	transport.Accepted
+	crowded bool // the session has all the connections it may have
+}
 
 // found: addresses of peers. From: session (user, resume, LSD, DHT). A hint.
 type found struct {
@@ -83,6 +86,13 @@ type rename struct {
 	reply actor.Ref[error]
 }
 
+// limitPeer limits one connection, by the address of its remote end.
+type limitPeer struct {
+	addr   netip.AddrPort
+	limits Limits
+	reply  actor.Ref[error]
+}
+
 // syncAll makes what is written durable. Answered when it is.
 type syncAll struct{ reply actor.Ref[error] }
 
@@ -92,19 +102,20 @@ type askPeers struct{ reply actor.Ref[[]PeerStats] }
 type askTrackers struct{ reply actor.Ref[[]TrackerStats] }
 type askFiles struct{ reply actor.Ref[[]FileStats] }
 
-// urgent: a Reader wants these pieces by deadline; it is a lease that ends at until
-// unless renewed. From: session, for a Reader.
+// urgent: a Reader wants these pieces soon, the first one first. It is a lease that
+// ends after leaseTime unless renewed. From: Readers.
 type urgent struct {
 	reader      uint64
 	first, last metainfo.PieceIndex
-	until       actor.Time // 0 ends it
+	end         bool // of the lease
 }
 
 // await: tell reply when the piece is verified and on disk, or that it will not be
-// before the torrent ends. From: session, for a Reader.
+// before the torrent ends. From: Readers.
 type await struct {
-	piece metainfo.PieceIndex
-	reply actor.Ref[error]
+	reader uint64 // the end of whose lease ends the waiting, too
+	piece  metainfo.PieceIndex
+	reply  actor.Ref[error]
 }
 
 // From peers.
@@ -170,14 +181,21 @@ type announced struct{ tracker.Answer }
 // announcerDown: the announcer has ended.
 type announcerDown struct{ exit actor.Exit }
 
+// diskDown: storage has ended.
+type diskDown struct{ exit actor.Exit }
+
 // dialsGranted: the governor lets n connections be made. Answers wantDials.
 type dialsGranted struct{ n int32 }
 
 // slots is a signal of the governor: how many peers this torrent may unchoke.
 type slots struct{ n int32 }
 
-// limitsChanged is a signal of the governor: whether peers must ask for bytes.
-type limitsChanged struct{ lim limited }
+// limitsChanged is a signal of the governor: whether peers must ask for bytes, and how
+// many a second the torrent may send in all (0: unlimited).
+type limitsChanged struct {
+	lim   limited
+	upCap int64
+}
 
 // tick is the torrent's own timer; there is at most one of each kind.
 type tick struct{ kind tickKind }
@@ -185,12 +203,14 @@ type tick struct{ kind tickKind }
 type tickKind uint8
 
 const (
-	tickChoke  tickKind = iota // the choker asked to be called again
-	tickHaves                  // the sweep of new haves is due
-	tickDial                   // a candidate may be tried again
-	tickSecond                 // rates and needs, only while something moves
-	tickSave                   // counters and peers are due to be saved
-	tickLease                  // a Reader's lease ends
+	tickChoke    tickKind = iota // the choker asked to be called again
+	tickHaves                    // the sweep of new haves is due
+	tickDial                     // a candidate may be tried again
+	tickSecond                   // rates and needs, only while something moves
+	tickSave                     // counters and peers are due to be saved
+	tickLease                    // a Reader's lease ends
+	tickOpen                     // files that have disappeared may be back
+	tickFarewell                 // trackers have had their time to hear "stopped"
 	numTicks
 )
 
@@ -207,6 +227,7 @@ func (addTrackers) torrentMsg()   {}
 func (move) torrentMsg()          {}
 func (rename) torrentMsg()        {}
 func (syncAll) torrentMsg()       {}
+func (limitPeer) torrentMsg()     {}
 func (askStats) torrentMsg()      {}
 func (askPeers) torrentMsg()      {}
 func (askTrackers) torrentMsg()   {}
@@ -218,6 +239,7 @@ func (peerDown) torrentMsg()      {}
 func (stored) torrentMsg()        {}
 func (announced) torrentMsg()     {}
 func (announcerDown) torrentMsg() {}
+func (diskDown) torrentMsg()      {}
 func (dialsGranted) torrentMsg()  {}
 func (slots) torrentMsg()         {}
 func (limitsChanged) torrentMsg() {}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/choker"
 	"github.com/shoal-bt/shoal/internal/bits"
+	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/transport"
 )
 
@@ -29,13 +32,14 @@ type swarm struct {
 	lastID     peerID
 	book       addressBook
 	live       int32 // of list: handshake done
+	leaving    int32 // of list: told to go
 	seeds      int32 // of live
 	interested int32
 	dialing    int32
-	asked      int32 // dials that the governor was asked for
-	nextDial   actor.Time
+	asked      int32      // dials that the governor was asked for
+	nextDial   actor.Time // when to look for somebody to dial; Never: when something changes
+	armedDial  actor.Time // when tickDial comes, if it is armed
 	limits     limited
-	banned     []peerID // of this run
 	failures   []string // the last reasons why no connection came about
 }
 
@@ -52,7 +56,6 @@ type peerEntry struct {
 	live     bool // the handshake is done
 	gone     bool // told to stop: nothing more counts
 	remote   [20]byte
-	fast     bool
 
 	state     peerState // as last reported
 	has       *bits.Set // nil: not yet said
@@ -64,17 +67,19 @@ type peerEntry struct {
 	dups      int32     // second leases out
 	mine      []*partial
 	suggested []int32
-	hungry    bool // in the list of those to serve
-	waiting   bool // its need could not be met
+	fast      []metainfo.PieceIndex // that it allows us to ask for while it chokes us
+	hungry    bool                  // in the list of those to serve
+	waiting   bool                  // its need could not be met
 	parole    bool
-	banned    bool
+	cancels   *assignment // of this turn
 
-	since    actor.Time // connected
-	changed  actor.Time // last choke or unchoke
-	grant    choker.Grant
-	lastDown int64 // at the last choker round
-	lastUp   int64
-	meter    pairMeter
+	since     actor.Time // connected
+	changed   actor.Time // last choke or unchoke
+	grant     choker.Grant
+	grantedAt int64 // bytes sent before the grant
+	lastDown  int64 // at the last choker round
+	lastUp    int64
+	meter     pairMeter
 }
 
 func (s *swarm) init(caps Caps) {
@@ -101,6 +106,13 @@ func (p *peerEntry) suggest(i int32) {
 	p.suggested = append(p.suggested, i)
 }
 
+// allowFast remembers a piece of the remote's allowed-fast set; the peer bounds them.
+func (p *peerEntry) allowFast(i metainfo.PieceIndex) {
+	if len(p.fast) < maxAllowedFast {
+		p.fast = append(p.fast, i)
+	}
+}
+
 // onFound remembers addresses.
 func (t *torrent) onFound(c *actor.Ctx[torrentMsg], f found) {
 	for _, a := range f.addrs {
@@ -124,12 +136,12 @@ func (t *torrent) askDials(c *actor.Ctx[torrentMsg]) {
 	room := t.swarm.caps.TorrentPeers - int32(len(t.swarm.list))
 	n := min(room, dialWindow-t.swarm.dialing, t.swarm.book.ready(now))
 	if n <= 0 {
-		_, when := t.nextReady(now)
-		t.swarm.nextDial = when
+		t.swarm.nextDial = t.swarm.book.soonest(now)
 		t.withdrawDials(c)
 		t.armDial(c)
 		return
 	}
+	t.swarm.nextDial = actor.Never // until some are granted, or something changes
 	if n != t.swarm.asked {
 		t.swarm.asked = n
 		t.cfg.governor.Tell(wantDials{c.ID(), n})
@@ -143,20 +155,10 @@ func (t *torrent) withdrawDials(c *actor.Ctx[torrentMsg]) {
 	}
 }
 
-// nextReady says when an address may be tried, if none may now.
-func (t *torrent) nextReady(now actor.Time) (bool, actor.Time) {
-	when := actor.Never
-	for _, x := range t.swarm.book.list {
-		if t.swarm.book.idle(x) && x.next > now {
-			when = min(when, x.next)
-		}
-	}
-	return when != actor.Never, when
-}
-
 func (t *torrent) armDial(c *actor.Ctx[torrentMsg]) {
-	if t.swarm.nextDial != actor.Never && !t.armed(tickDial) {
-		t.after(c, t.swarm.nextDial.Sub(c.Now()), tickDial)
+	if at := t.swarm.nextDial; at != actor.Never && (!t.armed(tickDial) || at < t.swarm.armedDial) {
+		t.swarm.armedDial = at
+		t.after(c, at.Sub(c.Now()), tickDial)
 	}
 }
 
@@ -169,17 +171,52 @@ func (t *torrent) mayConnect() bool {
 // onDialsGranted makes as many connections as the governor lets us.
 func (t *torrent) onDialsGranted(c *actor.Ctx[torrentMsg], m dialsGranted) {
 	t.swarm.asked = 0
+	t.swarm.nextDial = c.Now()
 	for range m.n {
-		var x *candidate
-		if t.mayConnect() {
-			x, _ = t.swarm.book.next(c.Now())
-		}
-		if x == nil {
+		if x := t.nextCandidate(c.Now()); x != nil {
+			t.dial(c, x)
+		} else {
 			t.cfg.governor.Tell(dialOver{c.ID(), false})
-			continue
 		}
-		t.dial(c, x)
 	}
+}
+
+// nextCandidate returns the best address to try, nil if there is none.
+func (t *torrent) nextCandidate(now actor.Time) *candidate {
+	for t.mayConnect() {
+		x, _ := t.swarm.book.next(now)
+		switch {
+		case x == nil:
+			return nil
+		case t.listeningAt(x.addr) != nil: // connected already; stays busy
+		case t.takenIP(x.addr.Addr(), nil):
+			x.busy, x.next = false, now.Add(reconnectAfter)
+		default:
+			return x
+		}
+	}
+	return nil
+}
+
+// listeningAt returns who is known to listen at an address.
+func (t *torrent) listeningAt(addr netip.AddrPort) *peerEntry {
+	for _, p := range t.swarm.list {
+		if p.dial == addr && !p.gone && addr.IsValid() {
+			return p
+		}
+	}
+	return nil
+}
+
+// takenIP applies the rule of one connection an address, which private and loopback
+// addresses are exempt from: a household or a laboratory is behind one.
+func (t *torrent) takenIP(ip netip.Addr, but *peerEntry) bool {
+	if !t.cfg.perIP || transport.IsLocal(ip) {
+		return false
+	}
+	return slices.ContainsFunc(t.swarm.list, func(p *peerEntry) bool {
+		return p != but && !p.gone && (p.live || p.dialing) && p.addr.Addr() == ip
+	})
 }
 
 // dial starts a peer that begins with a connection to make.
@@ -226,7 +263,7 @@ func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transpor
 // onArrived takes a connection that came in, if there is room.
 func (t *torrent) onArrived(c *actor.Ctx[torrentMsg], m arrived) {
 	info := m.Link.Info()
-	if why := t.refuse(info.Remote, m.Handshake.PeerID); why != nil {
+	if why := t.refuse(c, m, info.Remote); why != nil {
 		m.Link.Close(why)
 		return
 	}
@@ -237,31 +274,36 @@ func (t *torrent) onArrived(c *actor.Ctx[torrentMsg], m arrived) {
 }
 
 // refuse says why a connection that came in is not wanted.
-func (t *torrent) refuse(from netip.AddrPort, id [20]byte) error {
+func (t *torrent) refuse(c *actor.Ctx[torrentMsg], m arrived, from netip.AddrPort) error {
 	switch {
 	case !t.mayConnect():
 		return errPaused
-	case t.blame.isBanned(from, id):
+	case t.blame.isBanned(from, m.Handshake.PeerID):
 		return errBanned
-	case id == t.cfg.ourID:
+	case m.Handshake.PeerID == t.cfg.ourID:
 		return errSelf
-	case int32(len(t.swarm.list)) >= t.swarm.caps.TorrentPeers:
-		return errFull
-	case t.cfg.perIP && !localAddr(from.Addr()) && t.hasIP(from.Addr()):
+	case t.takenIP(from.Addr(), nil):
 		return errTwice
+	case (m.crowded || t.full()) && !t.makeRoom(c.Now()):
+		return errFull
 	}
 	return nil
 }
 
-// localAddr: private and loopback addresses are exempt from per-IP rules, since a
-// household or a laboratory is behind one.
-func localAddr(a netip.Addr) bool {
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()
+// full reports whether the torrent has all the connections it may have.
+func (t *torrent) full() bool {
+	return int32(len(t.swarm.list))-t.swarm.leaving >= t.swarm.caps.TorrentPeers
 }
 
-func (t *torrent) hasIP(ip netip.Addr) bool {
+// redundantAfter is how long a connection may be of no use to either side before it
+// makes room for another.
+const redundantAfter = time.Minute
+
+// makeRoom ends the oldest connection that is of no use to either side.
+func (t *torrent) makeRoom(now actor.Time) bool {
 	for _, p := range t.swarm.list {
-		if p.live && p.addr.Addr() == ip {
+		if p.live && !p.gone && p.wants == 0 && !p.state.interested && p.since.Add(redundantAfter) <= now {
+			t.drop(p, errFull)
 			return true
 		}
 	}
@@ -273,7 +315,7 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	if p.dialing {
 		t.dialEnded(c, p, true)
 	}
-	p.remote, p.fast = s.id, s.fast
+	p.remote = s.id
 	if why := t.unwelcome(c, p); why != nil {
 		t.drop(p, why)
 		return
@@ -283,37 +325,64 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	t.swarm.book.connected(p.dial)
 	p.child.Ref.Notify(haves{t.pieces.log})
 	t.choke.due = true
+	if !t.armed(tickSave) {
+		t.after(c, saveEvery, tickSave)
+	}
 	t.cfg.emit.Tell(Event{Kind: PeerConnected, Hash: t.cfg.meta.Hash, Addr: p.addr})
 }
 
 // unwelcome says why a peer that has shaken hands must go.
 func (t *torrent) unwelcome(c *actor.Ctx[torrentMsg], p *peerEntry) error {
-	if p.remote == t.cfg.ourID {
-		t.swarm.book.remove(p.dial)
+	switch {
+	case p.remote == t.cfg.ourID:
+		t.swarm.book.isSelf(p.dial)
 		return errSelf
-	}
-	if t.blame.isBanned(p.addr, p.remote) {
+	case t.blame.isBanned(p.addr, p.remote):
+		t.swarm.book.remove(p.dial)
 		return errBanned
 	}
 	for _, q := range t.swarm.list {
-		if q == p || q.gone || !q.live || q.remote != p.remote {
-			continue
+		if q != p && q.live && !q.gone && q.remote == p.remote {
+			return t.settleTwice(c.Now(), q, p)
 		}
-		// When both dial each other at once, both ends must keep the same
-		// connection: the one that the smaller peer id has made.
-		if q.incoming != p.incoming && p.incoming == (string(p.remote[:]) < string(t.cfg.ourID[:])) {
-			t.drop(q, errTwice)
-			return nil
-		}
+	}
+	if t.takenIP(p.addr.Addr(), p) {
 		return errTwice
 	}
 	return nil
+}
+
+// bothDialing is how long after a connection was made another one to the same peer
+// can have been begun at the same time.
+const bothDialing = dialTime + handshakeTime
+
+// settleTwice chooses between two connections to the same peer. When both ends dial
+// each other at once, both must keep the same one: the one that the smaller peer id
+// has made. Otherwise the old one stays.
+func (t *torrent) settleTwice(now actor.Time, old, fresh *peerEntry) error {
+	mine := string(t.cfg.ourID[:]) < string(fresh.remote[:])
+	if old.incoming != fresh.incoming && fresh.incoming != mine && now < old.since.Add(bothDialing) {
+		fresh.inherit(old)
+		t.drop(old, errTwice)
+		return nil
+	}
+	old.inherit(fresh)
+	return errTwice
+}
+
+// inherit takes over where the same peer listens: it is not to be dialed again while
+// it is connected.
+func (p *peerEntry) inherit(from *peerEntry) {
+	if !p.dial.IsValid() {
+		p.dial = from.dial
+	}
 }
 
 // dialEnded gives the half-open slot back.
 func (t *torrent) dialEnded(c *actor.Ctx[torrentMsg], p *peerEntry, connected bool) {
 	p.dialing = false
 	t.swarm.dialing--
+	t.swarm.nextDial = c.Now()
 	t.cfg.governor.Tell(dialOver{c.ID(), connected})
 }
 
@@ -324,6 +393,7 @@ func (t *torrent) drop(p *peerEntry, why error) {
 		return
 	}
 	p.gone = true
+	t.swarm.leaving++
 	t.release(p)
 	p.child.Stop(why)
 }
@@ -339,24 +409,13 @@ func (t *torrent) release(p *peerEntry) {
 	}
 	t.uncountPeer(p)
 	p.has = nil
-	for len(p.mine) > 0 {
-		t.disown(p.mine[0])
-	}
+	t.disownAll(p)
 	t.endLeases(p)
+	if p.state.down > 0 {
+		t.blame.leave(p.sender())
+	}
 	t.choke.forget(p)
 	t.choke.due = true
-}
-
-// endLeases frees every block that was asked of a peer.
-func (t *torrent) endLeases(p *peerEntry) {
-	if p.asked > 0 || p.dups > 0 {
-		for _, a := range t.pieces.open {
-			for b := range a.state {
-				t.giveBack(p, blockRef{a.piece, blockIndex(int32(b))})
-			}
-		}
-		t.feedAll()
-	}
 }
 
 // onPeerDown is the end of a connection, or of the try to make one.
@@ -365,24 +424,21 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	if p == nil {
 		return
 	}
-	if !p.gone {
+	if p.gone {
+		t.swarm.leaving--
+	} else {
 		p.gone = true
 		t.release(p)
 	}
 	delete(t.swarm.byID, p.id)
-	for i, q := range t.swarm.list {
-		if q == p {
-			t.swarm.list = append(t.swarm.list[:i], t.swarm.list[i+1:]...)
-			break
-		}
-	}
+	t.swarm.list = slices.DeleteFunc(t.swarm.list, func(q *peerEntry) bool { return q == p })
 	if p.dialing {
 		t.dialEnded(c, p, false)
 	} else {
 		t.cfg.governor.Tell(lostPeer{c.ID()})
 	}
 	t.cfg.governor.Tell(peerLeft{c.ID(), p.child.Ref.ID()})
-	t.swarm.book.over(p.dial, c.Now(), !p.live)
+	t.noteAddress(c.Now(), p, m.exit.Err)
 	t.swarm.nextDial = c.Now()
 	if p.live {
 		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.meta.Hash, Addr: p.addr, Err: m.exit.Err})
@@ -390,6 +446,22 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 		t.swarm.noteFailure(fmt.Sprintf("%v: %v", p.addr, m.exit.Err))
 	}
 	t.maybeEnd(c)
+}
+
+// noteAddress remembers what came of trying an address.
+func (t *torrent) noteAddress(now actor.Time, p *peerEntry, err error) {
+	switch {
+	case errors.Is(err, errSelf):
+		t.swarm.book.isSelf(p.dial)
+	case t.listeningAt(p.dial) == nil: // else it is still connected, by another connection
+		t.swarm.book.over(p.dial, now, !p.live && !stoppedByUs(err))
+	}
+}
+
+// stoppedByUs reports whether a connection has ended for a reason of ours, which says
+// nothing about the address.
+func stoppedByUs(err error) bool {
+	return errors.Is(err, errPaused) || errors.Is(err, errChecking) || errors.Is(err, errFull)
 }
 
 // dropAll ends every connection.
@@ -409,6 +481,10 @@ func (t *torrent) dropSeeds() {
 }
 
 func (t *torrent) onLimitsChanged(m limitsChanged) {
+	t.choke.upCap = m.upCap
+	if t.swarm.limits == m.lim {
+		return
+	}
 	t.swarm.limits = m.lim
 	for _, p := range t.swarm.list {
 		if !p.gone {

@@ -1,7 +1,13 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/picker"
@@ -10,58 +16,108 @@ import (
 // leases are what Readers wait for. Owner: the torrent. A lease makes pieces due; it
 // ends with the Reader or by time, so that a Reader that died costs nothing for long.
 type leases struct {
-	byReader map[uint64]urgent
-	waiters  map[metainfo.PieceIndex][]actor.Ref[error]
+	byReader map[uint64]lease
+	waiters  map[metainfo.PieceIndex][]await
 }
+
+// lease is what one Reader wants to read next.
+type lease struct {
+	first, last metainfo.PieceIndex
+	since       actor.Time // when it came to first
+	until       actor.Time
+}
+
+// dueStep is how much later each piece of a lease is due than the one before it.
+const dueStep = 2 * time.Second
 
 // onUrgent sets, renews or ends a Reader's lease.
 func (t *torrent) onUrgent(c *actor.Ctx[torrentMsg], m urgent) {
-	if t.reader.byReader == nil {
-		t.reader.byReader = map[uint64]urgent{}
-	}
-	if m.until == 0 {
-		delete(t.reader.byReader, m.reader)
-	} else {
-		m.until = c.Now().Add(leaseTime)
-		t.reader.byReader[m.reader] = m
-		if !t.armed(tickLease) {
-			t.after(c, leaseTime, tickLease)
+	l := &t.reader
+	old, known := l.byReader[m.reader]
+	switch {
+	case m.end:
+		delete(l.byReader, m.reader)
+		l.forget(m.reader)
+	case !known && len(l.byReader) >= maxReaders:
+		return
+	default:
+		fresh := lease{m.first, m.last, c.Now(), c.Now().Add(leaseTime)}
+		if known && old.first == m.first {
+			fresh.since = old.since
 		}
+		if l.byReader == nil {
+			l.byReader = map[uint64]lease{}
+		}
+		l.byReader[m.reader] = fresh
 	}
-	t.changedDeadlines()
+	t.changedDeadlines(c)
 }
 
 // changedDeadlines tells the strategy which pieces have become due or no longer are.
-func (t *torrent) changedDeadlines() {
-	fresh := map[metainfo.PieceIndex]clock.Time{}
-	for _, l := range t.reader.byReader { //order: irrelevant
-		for i := l.first; i <= l.last && t.pieces.l.Valid(i); i++ {
-			due := clock.Time(i-l.first) + 1 // the order in which they are read
-			if old, ok := fresh[i]; !ok || due < old {
-				fresh[i] = due
+// What nobody has selected is lent to Readers for as long.
+func (t *torrent) changedDeadlines(c *actor.Ctx[torrentMsg]) {
+	old := t.pieces.deadline
+	t.pieces.deadline = t.reader.deadlines(&t.pieces.have, t.pieces.l)
+	moved := false
+	for _, i := range changedKeys(old, t.pieces.deadline) {
+		if t.pieces.deadline[i] != 0 {
+			moved = t.pieces.lend(i) || moved
+		} else {
+			moved = t.takeBackLent(i) || moved
+		}
+		t.changed(i, picker.DeadlineChanged)
+	}
+	if moved {
+		t.recount()
+		if t.mayConnect() {
+			t.settle(c)
+		}
+	}
+	t.feedEverybody()
+	if len(t.reader.byReader) > 0 && !t.armed(tickLease) {
+		t.after(c, leaseTime, tickLease)
+	}
+}
+
+// takeBackLent ends the wish for a piece that nobody reads any more, nor has selected.
+func (t *torrent) takeBackLent(i metainfo.PieceIndex) bool {
+	if !t.pieces.unlend(i) {
+		return false
+	}
+	if a := t.pieces.partial(i); a != nil && !a.hashing() {
+		t.withdraw(a)
+	}
+	return true
+}
+
+// deadlines are when each missing piece is due: the earliest of all leases.
+func (l *leases) deadlines(have *bits.Set, n metainfo.Lengths) map[metainfo.PieceIndex]clock.Time {
+	out := map[metainfo.PieceIndex]clock.Time{}
+	for _, x := range l.byReader { //order: irrelevant
+		for i := x.first; i <= x.last && n.Valid(i); i++ {
+			due := x.since.Add(dueStep * actor.Duration(i-x.first+1))
+			if old, ok := out[i]; !have.Has(int32(i)) && (!ok || due < old) {
+				out[i] = due
 			}
 		}
 	}
-	old := t.pieces.deadline
-	t.pieces.deadline = fresh
-	for i := range t.pieces.l.Pieces() {
-		p := pieceIndex(i)
-		if old[p] != fresh[p] {
-			t.wantForReader(p)
-			t.changed(p, picker.DeadlineChanged)
-		}
-	}
-	t.feedAll()
+	return out
 }
 
-// wantForReader selects a piece that nobody had selected but somebody reads.
-func (t *torrent) wantForReader(p metainfo.PieceIndex) {
-	if t.pieces.prio[p] == 0 && t.pieces.deadline[p] != 0 && !t.pieces.have.Has(int32(p)) {
-		t.pieces.prio[p] = normalPriority
-		t.pieces.recount()
-		t.recountWants()
-		t.changed(p, picker.PrioChanged)
+// changedKeys lists, in order, where two sets of deadlines differ.
+func changedKeys(a, b map[metainfo.PieceIndex]clock.Time) (out []metainfo.PieceIndex) {
+	for i, at := range a { //order: irrelevant, sorted below
+		if b[i] != at {
+			out = append(out, i)
+		}
 	}
+	for i := range b { //order: irrelevant, sorted below
+		if _, both := a[i]; !both {
+			out = append(out, i)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // expire ends leases whose time is up.
@@ -76,23 +132,35 @@ func (l *leases) expire(now actor.Time) {
 // onAwait answers when a piece is there.
 func (t *torrent) onAwait(m await) {
 	switch {
-	case t.pieces.l.Valid(m.piece) && t.pieces.have.Has(int32(m.piece)):
-		m.reply.Tell(nil)
+	case !t.pieces.l.Valid(m.piece):
+		m.reply.Tell(fmt.Errorf("piece %d of %d", m.piece, t.pieces.l.Pieces()))
+	case t.life.finishing:
+		m.reply.Tell(ErrClosed)
 	case t.life.err != nil:
 		m.reply.Tell(t.life.err)
+	case t.pieces.have.Has(int32(m.piece)):
+		m.reply.Tell(nil)
+	case t.cfg.seedOnly && t.mayConnect():
+		m.reply.Tell(fmt.Errorf("piece %d: %w", m.piece, ErrNotThere))
 	case len(t.reader.waiters[m.piece]) >= maxWaiters:
 		m.reply.Tell(ErrBusy)
 	default:
 		if t.reader.waiters == nil {
-			t.reader.waiters = map[metainfo.PieceIndex][]actor.Ref[error]{}
+			t.reader.waiters = map[metainfo.PieceIndex][]await{}
 		}
-		t.reader.waiters[m.piece] = append(t.reader.waiters[m.piece], m.reply)
+		t.reader.waiters[m.piece] = append(t.reader.waiters[m.piece], m)
 	}
 }
 
-func (l *leases) arrived(piece metainfo.PieceIndex) {
-	for _, r := range l.waiters[piece] {
-		r.Tell(nil)
+// ErrNotThere answers a Reader that wants what is not there, of a torrent that does
+// not download.
+var ErrNotThere = errors.New("not there, and the torrent does not download")
+
+func (l *leases) arrived(piece metainfo.PieceIndex) { l.answer(piece, nil) }
+
+func (l *leases) answer(piece metainfo.PieceIndex, err error) {
+	for _, w := range l.waiters[piece] {
+		w.reply.Tell(err)
 	}
 	delete(l.waiters, piece)
 }
@@ -107,10 +175,22 @@ func (l *leases) all(p *pieces) {
 }
 
 func (l *leases) failAll(why error) {
+	for i := range l.waiters { //order: irrelevant
+		l.answer(i, why)
+	}
+}
+
+// forget answers those who have stopped waiting.
+func (l *leases) forget(reader uint64) {
 	for i, list := range l.waiters { //order: irrelevant
-		for _, r := range list {
-			r.Tell(why)
+		kept := slices.DeleteFunc(list, func(w await) bool {
+			if w.reader == reader {
+				w.reply.Tell(ErrClosed)
+			}
+			return w.reader == reader
+		})
+		if l.waiters[i] = kept; len(kept) == 0 {
+			delete(l.waiters, i)
 		}
-		delete(l.waiters, i)
 	}
 }

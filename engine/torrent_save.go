@@ -2,9 +2,11 @@ package engine
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/bencode"
+	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/storage"
 )
 
@@ -18,7 +20,7 @@ type saved struct {
 	priority         []uint8
 	trackers         []string
 	peers            []netip.AddrPort
-	fetched          bool
+	renamed          map[metainfo.FileIndex]string
 }
 
 // save gives the torrent's own facts to storage, and does so again later.
@@ -28,11 +30,14 @@ func (t *torrent) save(c *actor.Ctx[torrentMsg]) {
 	}
 	s := saved{
 		downEver: t.count.downEver + t.count.down, upEver: t.count.upEver + t.count.up,
-		priority: t.cfg.options.Priority, trackers: t.cfg.extra, peers: t.goodPeers(),
+		priority: t.cfg.options.Priority, trackers: t.cfg.extra, peers: t.goodPeers(), renamed: t.cfg.options.Renamed,
 	}
-	t.request(actor.Ref[error]{}, func(k uint64) storage.Message {
-		return storage.Save{ID: t.cfg.store, Value: s.encode(), Cookie: k}
-	})
+	msg := func(k uint64) storage.Message { return storage.Save{ID: t.cfg.store, Value: s.encode(), Cookie: k} }
+	if t.life.closing {
+		t.must(actor.Ref[error]{}, nil, msg)
+		return
+	}
+	t.request(actor.Ref[error]{}, nil, msg)
 	if !t.life.finishing && t.swarm.live > 0 {
 		t.after(c, saveEvery, tickSave)
 	}
@@ -56,9 +61,10 @@ func (t *torrent) goodPeers() []netip.AddrPort {
 
 // load takes the facts of an earlier run.
 func (t *torrent) load(value []byte) {
-	if value == nil {
+	if value == nil || t.disk.loaded {
 		return
 	}
+	t.disk.loaded = true
 	s, err := decodeSaved(value)
 	if err != nil {
 		return // storage's checksum held, so it is of another version: begin anew
@@ -70,7 +76,12 @@ func (t *torrent) load(value []byte) {
 	for _, a := range s.peers {
 		t.swarm.book.add(a, SourceResume)
 	}
-	t.cfg.extra = append(t.cfg.extra, s.trackers...)
+	t.addExtra(s.trackers)
+	for i, path := range s.renamed { //order: irrelevant
+		if _, given := t.cfg.options.Renamed[i]; !given {
+			t.noteRenamed(i, path)
+		}
+	}
 }
 
 func (s *saved) encode() []byte {
@@ -86,6 +97,11 @@ func (s *saved) encode() []byte {
 		peers = append(peers, a.String())
 	}
 	m["trackers"], m["peers"] = urls, peers
+	renamed := bencode.M{}
+	for i, path := range s.renamed { //order: irrelevant, dictionaries are sorted
+		renamed[strconv.Itoa(int(i))] = path
+	}
+	m["renamed"] = renamed
 	b, err := bencode.Encode(m)
 	if err != nil {
 		panic(err) // only of types that this function chose
@@ -109,6 +125,12 @@ func decodeSaved(b []byte) (s saved, err error) {
 	for a := range v.Get("peers").List() {
 		if addr, err := netip.ParseAddrPort(a.Text()); err == nil {
 			s.peers = append(s.peers, addr)
+		}
+	}
+	s.renamed = map[metainfo.FileIndex]string{}
+	for k, path := range v.Get("renamed").Dict() {
+		if i, err := strconv.Atoi(string(k)); err == nil {
+			s.renamed[metainfo.FileIndex(i)] = path.Text()
 		}
 	}
 	return s, nil

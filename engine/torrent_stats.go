@@ -13,7 +13,6 @@ type counters struct {
 	down, up         int64 // this run
 	downEver, upEver int64 // runs before
 	wasted           int64
-	verified         int64 // fetched and verified in this run
 	rehashed         int64
 	done             int64 // of wanted pieces, verified
 	hashFails        int32
@@ -50,12 +49,13 @@ func (t *torrent) countDone() (n int64) {
 	return n
 }
 
+// wantedBytes sums the selected pieces.
 func (t *torrent) wantedBytes() (n int64) {
 	if t.cfg.options.Priority == nil {
 		return t.pieces.l.Total()
 	}
 	for i, prio := range t.pieces.prio {
-		if prio > 0 {
+		if prio > 0 && !t.pieces.isLent(pieceIndex(int32(i))) {
 			n += t.pieces.l.PieceSize(pieceIndex(int32(i)))
 		}
 	}
@@ -65,7 +65,7 @@ func (t *torrent) wantedBytes() (n int64) {
 // stats makes a snapshot.
 func (t *torrent) stats(now clock.Time) TorrentStats {
 	s := TorrentStats{
-		InfoHash: t.cfg.meta.Hash, Name: t.cfg.meta.Name, State: t.life.state,
+		InfoHash: t.cfg.meta.Hash, Name: t.cfg.meta.Name, Dir: t.cfg.dir, State: t.life.state,
 		Total: t.pieces.l.Total(), Wanted: t.wantedBytes(), Done: t.count.done,
 		Pieces: t.pieces.l.Pieces(), Have: t.pieces.have.Count(),
 		Down: t.count.down, Up: t.count.up,
@@ -128,10 +128,18 @@ func (t *torrent) fileStats() []FileStats {
 	out := make([]FileStats, len(t.cfg.meta.Files))
 	for i := range t.cfg.meta.Files {
 		f := &t.cfg.meta.Files[i]
-		out[i] = FileStats{Path: f.Path.String(), Length: f.Length, Done: t.fileDone(f),
+		out[i] = FileStats{Path: t.pathOf(i), Length: f.Length, Done: t.fileDone(f),
 			Priority: t.filePriority(i), Pad: f.Pad()}
 	}
 	return out
+}
+
+// pathOf is where a file lies below the torrent's folder.
+func (t *torrent) pathOf(i int) string {
+	if path, ok := t.cfg.options.Renamed[metainfo.FileIndex(i)]; ok {
+		return path
+	}
+	return t.cfg.meta.Files[i].Path.String()
 }
 
 func (t *torrent) filePriority(i int) uint8 {

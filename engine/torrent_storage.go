@@ -3,12 +3,14 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/picker"
 	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/tracker"
 )
 
 // diskState is a torrent's side of its storage. Owner: the torrent.
@@ -17,21 +19,37 @@ type diskState struct {
 	out     *storage.Blocks
 	open    bool
 	opening bool
+	loaded  bool  // the facts of an earlier run have been taken
 	stalled bool  // waiting for Resume
 	trouble error // while set, no blocks are asked for
 	space   bool  // the trouble is the lack of space
 	cookie  uint64
-	waiting map[uint64]actor.Ref[error] // whom to tell of a Done
-	checks  []actor.Ref[error]          // whom to tell of CheckDone
+	waiting map[uint64]pendingDone // by cookie: what follows a Done
+	checks  []actor.Ref[error]     // whom to tell of CheckDone
 	check   checkRun
 }
 
-// checkRun is the check in progress.
+// pendingDone is a control request that storage has not answered.
+type pendingDone struct {
+	reply actor.Ref[error]
+	then  func() // what changes when it has succeeded; may be nil
+}
+
+// checkRun is the check in progress, or the last one if that has failed.
 type checkRun struct {
 	running bool
+	failed  bool
+	which   *bits.Set // nil: all pieces
 	total   int32
 	done    int32
 }
+
+// takes reports whether storage takes blocks now.
+func (d *diskState) takes() bool { return d.open && !d.check.running }
+
+// storageReserve of storageWindow is for what can't be refused: the Close of a
+// torrent, a check, and its last Save.
+const storageReserve = 3
 
 func (t *torrent) openStorage() {
 	t.disk.window.Take(1)
@@ -66,29 +84,50 @@ func (d *diskState) drop() {
 }
 
 func (d *diskState) failAll(why error) {
-	for _, r := range d.waiting { //order: irrelevant
-		r.Tell(why)
+	for _, w := range d.waiting { //order: irrelevant
+		w.reply.Tell(why)
 	}
 	d.waiting = nil
-	for _, r := range d.checks {
-		r.Tell(why)
-	}
-	d.checks = nil
+	d.failChecks(why)
 }
 
-// request sends a control request to storage; reply hears of its Done.
-func (t *torrent) request(reply actor.Ref[error], make func(cookie uint64) storage.Message) {
-	if !t.disk.open || t.disk.window.Open() == 0 {
+func (d *diskState) failChecks(why error) {
+	checks := d.checks
+	d.checks = nil
+	for _, r := range checks {
+		r.Tell(why)
+	}
+}
+
+// request sends a control request to storage; reply hears of its Done, after then has
+// been called if all went well.
+func (t *torrent) request(reply actor.Ref[error], then func(), make func(cookie uint64) storage.Message) {
+	if !t.disk.open || t.life.closing || t.disk.window.Open() <= storageReserve {
 		reply.Tell(ErrBusy)
 		return
 	}
+	t.must(reply, then, make)
+}
+
+// must is request for what can't be refused.
+func (t *torrent) must(reply actor.Ref[error], then func(), make func(cookie uint64) storage.Message) {
 	t.disk.window.Take(1)
 	t.disk.cookie++
 	if t.disk.waiting == nil {
-		t.disk.waiting = map[uint64]actor.Ref[error]{}
+		t.disk.waiting = map[uint64]pendingDone{}
 	}
-	t.disk.waiting[t.disk.cookie] = reply
+	t.disk.waiting[t.disk.cookie] = pendingDone{reply, then}
 	t.cfg.deps.Disk.Tell(make(t.disk.cookie))
+}
+
+func (t *torrent) onDone(a storage.Done) {
+	t.disk.window.Give(1)
+	w := t.disk.waiting[a.Cookie]
+	delete(t.disk.waiting, a.Cookie)
+	if a.Err == nil && w.then != nil {
+		w.then()
+	}
+	w.reply.Tell(a.Err)
 }
 
 // stall asks storage to be told when the slab has room again.
@@ -109,7 +148,7 @@ func (t *torrent) onStored(c *actor.Ctx[torrentMsg], a storage.Answer) {
 	case storage.PieceDone:
 		t.onPieceDone(c, a)
 	case storage.Sums:
-		t.onSums(c, a)
+		t.onSums(a)
 	case storage.Resume:
 		t.disk.stalled = false
 		t.feedAll()
@@ -118,10 +157,7 @@ func (t *torrent) onStored(c *actor.Ctx[torrentMsg], a storage.Answer) {
 	case storage.FileDone:
 		t.cfg.emit.Tell(Event{Kind: FileCompleted, Hash: t.cfg.meta.Hash, File: a.File, Path: a.Path})
 	case storage.Done:
-		t.disk.window.Give(1)
-		reply := t.disk.waiting[a.Cookie]
-		delete(t.disk.waiting, a.Cookie)
-		reply.Tell(a.Err)
+		t.onDone(a)
 	case storage.Closed:
 		t.onStorageClosed(c, a)
 	default:
@@ -133,29 +169,42 @@ func (t *torrent) onStored(c *actor.Ctx[torrentMsg], a storage.Answer) {
 func (t *torrent) onOpened(c *actor.Ctx[torrentMsg], a storage.Opened) {
 	t.disk.window.Give(1)
 	t.disk.opening = false
-	if a.Err != nil {
+	switch {
+	case a.Err != nil && t.life.finishing:
+		t.maybeEnd(c)
+		return
+	case a.Err != nil:
 		t.fail(c, a.Err)
 		return
 	}
 	t.disk.open = true
+	t.life.err = nil
+	t.cfg.options.Check = false // once is enough, should it be opened again
+	if a.Dir != "" {
+		t.cfg.dir = a.Dir
+	}
 	given := t.cfg.options.Priority != nil
 	t.load(a.Saved)
 	t.applyPriorities()
 	t.setHave(a.Have)
 	if !given && t.cfg.options.Priority != nil {
-		t.request(actor.Ref[error]{}, func(k uint64) storage.Message {
-			return storage.Select{ID: t.cfg.store, Priority: t.cfg.options.Priority, Cookie: k}
-		})
+		t.tellSelection(actor.Ref[error]{})
 	}
 	for _, p := range a.Partials {
 		t.addPartial(p)
 	}
+	t.begin(c, a.Unknown)
+}
+
+// begin goes on after storage was opened: unknown pieces are to be hashed first.
+func (t *torrent) begin(c *actor.Ctx[torrentMsg], unknown *bits.Set) {
 	switch {
 	case t.life.finishing:
 		t.proceedFinish(c)
-	case a.Unknown != nil && !a.Unknown.None():
-		t.startCheck(c, a.Unknown, actor.Ref[error]{})
+	case unknown != nil && !unknown.None():
+		t.startCheck(c, unknown, actor.Ref[error]{})
 	default:
+		t.disk.failChecks(nil) // nothing is there that could be checked
 		t.ready(c)
 	}
 }
@@ -167,13 +216,17 @@ func (t *torrent) setHave(have *bits.Set) {
 	}
 	for i := len(t.pieces.open) - 1; i >= 0; i-- {
 		if a := t.pieces.open[i]; t.pieces.have.Has(int32(a.piece)) {
-			t.unown(a)
+			t.withdraw(a)
 			t.pieces.end(a, false) // a check has found it whole
 		}
 	}
-	t.pieces.recount()
-	t.recountWants()
-	t.pick.rebuild = true
+	t.recount()
+	for piece := range t.blame.suspects { //order: irrelevant
+		if t.pieces.have.Has(int32(piece)) {
+			delete(t.blame.suspects, piece)
+		}
+	}
+	t.reviewParole()
 }
 
 // addPartial takes over blocks of an unfinished piece that lie on disk.
@@ -196,11 +249,11 @@ func (t *torrent) startCheck(c *actor.Ctx[torrentMsg], which *bits.Set, reply ac
 	if which != nil {
 		total = which.Count()
 	}
-	t.disk.check = checkRun{running: true, total: total}
+	t.disk.check = checkRun{running: true, which: which, total: total}
 	if !reply.IsZero() {
 		t.disk.checks = append(t.disk.checks, reply)
 	}
-	t.setState(c, Checking)
+	t.setState(Checking)
 	t.cfg.deps.Disk.Tell(storage.Verify{ID: t.cfg.store, Pieces: which})
 }
 
@@ -211,23 +264,19 @@ func (t *torrent) onChecked(a storage.Checked) {
 
 func (t *torrent) onCheckDone(c *actor.Ctx[torrentMsg], a storage.CheckDone) {
 	t.disk.window.Give(1)
-	t.disk.check = checkRun{}
+	which := t.disk.check.which
+	t.disk.check = checkRun{failed: a.Err != nil, which: which}
 	t.count.rehashed = max(t.count.rehashed, a.Hashed)
-	replies := t.disk.checks
-	t.disk.checks = nil
-	for _, r := range replies {
-		r.Tell(a.Err)
-	}
-	if a.Err != nil {
-		t.fail(c, a.Err)
-		return
-	}
 	t.setHave(a.Have)
-	if t.life.finishing {
+	t.disk.failChecks(a.Err)
+	switch {
+	case t.life.finishing:
 		t.proceedFinish(c)
-		return
+	case a.Err != nil:
+		t.fail(c, a.Err)
+	default:
+		t.ready(c)
 	}
-	t.ready(c)
 }
 
 // onPieceDone hears what became of a piece.
@@ -254,54 +303,35 @@ func (t *torrent) pieceVerified(c *actor.Ctx[torrentMsg], part *partial) {
 	if t.blame.pending(piece) {
 		t.cfg.deps.Disk.Tell(storage.Sum{ID: t.cfg.store, Piece: piece})
 	}
-	wanted := t.pieces.wants(piece)
+	wanted, lent := t.pieces.wants(piece), t.pieces.isLent(piece)
 	t.unown(part)
-	t.clearDups(piece)
 	t.pieces.end(part, true)
 	t.changed(piece, picker.HaveChanged)
-	t.count.verified += t.pieces.l.PieceSize(piece)
 	if wanted {
-		t.count.done += t.pieces.l.PieceSize(piece)
 		for _, p := range t.swarm.list {
 			if p.has != nil && p.has.Has(int32(piece)) {
 				p.wants--
 			}
 		}
 	}
+	if wanted && !lent {
+		t.count.done += t.pieces.l.PieceSize(piece)
+	}
 	t.reader.arrived(piece)
 	t.cfg.emit.Tell(Event{Kind: PieceVerified, Hash: t.cfg.meta.Hash, Piece: piece})
-	if t.pieces.missing == 0 && t.life.state == Downloading {
-		t.completed(c)
+	if t.pieces.have.Full() {
+		t.tellAnnouncer(tracker.Complete{Facts: t.facts()})
 	}
-	if t.pieces.endgame() || t.pick.idle > 0 {
-		t.feedAll() // memory or endgame may have come free
+	if t.mayConnect() && (t.pieces.complete() != t.life.complete || t.pieces.missing == 0) {
+		t.settle(c)
 	}
-}
-
-// clearDups forgets second leases on a piece that is over.
-func (t *torrent) clearDups(piece metainfo.PieceIndex) {
-	for i := 0; i < len(t.pick.dups); {
-		if t.pick.dups[i].ref.piece != piece {
-			i++
-			continue
-		}
-		t.cancel(t.pick.dups[i].who, t.pick.dups[i].ref)
-		t.undouble(t.pick.dups[i].ref)
-	}
-}
-
-// unown takes a piece out of its owner's list, without opening it to others.
-func (t *torrent) unown(a *partial) {
-	if p := t.swarm.byID[a.owner]; a.owner != 0 && p != nil {
-		p.forget(a)
-	}
+	t.feedAll() // memory or endgame may have come free
 }
 
 // refetch throws a piece's blocks away: all of them are asked for again.
 func (t *torrent) refetch(part *partial) {
 	piece := part.piece
 	t.unown(part)
-	t.clearDups(piece)
 	t.pieces.end(part, false)
 	t.changed(piece, picker.BusyChanged)
 	t.feedAll()
@@ -312,12 +342,36 @@ func (t *torrent) onTrouble(a storage.Trouble) {
 	t.disk.trouble, t.disk.space = a.Err, a.Space
 	t.cfg.emit.Tell(Event{Kind: DiskTrouble, Hash: t.cfg.meta.Hash, Err: a.Err, NoSpace: a.Space})
 	if a.Err == nil {
-		t.feedAll()
-		for _, p := range t.swarm.list {
-			t.feed(p)
-		}
+		t.feedEverybody()
 	}
+}
+
+// onDiskDown: storage itself has ended, by a bug. Nothing that was asked of it will
+// be answered.
+func (t *torrent) onDiskDown(c *actor.Ctx[torrentMsg], e actor.Exit) {
+	err := fmt.Errorf("storage has ended: %w", errors.Join(e.Err, ErrClosed))
+	t.disk.window.Used = 0
+	t.disk.open, t.disk.opening, t.disk.stalled, t.disk.trouble = false, false, false, nil
+	t.disk.check = checkRun{}
+	t.disk.failAll(err)
+	if t.life.finishing {
+		t.maybeEnd(c)
+		return
+	}
+	t.fail(c, err)
 }
 
 // ErrBusy answers a command for which there is no room now.
 var ErrBusy = errors.New("torrent busy: try again")
+
+// missingEvery is how often a torrent whose files have disappeared looks for them.
+const missingEvery = 10 * time.Second
+
+// lookAgain opens the storage of a torrent whose files had disappeared, as with an
+// unmounted disk: nothing is made anew in their place, and all goes on by itself when
+// they are back.
+func (t *torrent) lookAgain() {
+	if t.life.state == Failed && !t.disk.open && !t.disk.opening && !t.life.finishing {
+		t.openStorage()
+	}
+}

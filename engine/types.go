@@ -73,6 +73,7 @@ func (s State) String() string { return stateNames[s] }
 type TorrentStats struct {
 	InfoHash metainfo.Hash
 	Name     string
+	Dir      string // where its file or folder is
 	State    State
 	Err      string // why it is Failed, or the trouble with its disk
 	NoSpace  bool   // the trouble is the lack of space
@@ -125,7 +126,7 @@ type TrackerStats struct {
 
 // FileStats is a snapshot of one file.
 type FileStats struct {
-	Path     string // below the torrent's folder
+	Path     string // below TorrentStats.Dir
 	Length   int64
 	Done     int64 // bytes verified
 	Priority uint8 // 0: not wanted

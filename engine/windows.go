@@ -55,9 +55,10 @@ const (
 	// requestsMin keeps a slow remote busy over one round trip.
 	requestsMin = 4
 
-	// leaseTime ends a Reader's lease that is not renewed; maxWaiters Readers may
-	// wait for one piece.
+	// leaseTime ends a Reader's lease that is not renewed; maxReaders Readers have
+	// one, and maxWaiters may wait for one piece.
 	leaseTime  = 30 * time.Second
+	maxReaders = 256
 	maxWaiters = 256
 
 	// newsEvery is how often an announcer hears the counters while something moves.
