@@ -48,7 +48,10 @@ type reader struct {
 	src     source
 	split   wire.Splitter
 	batch   *Batch       // what has come since the last post; nil if no message has
-	blk     *block.Block // of the Piece that is coming, nil if nobody asked for it
+	asked   bool         // somebody asked for the Piece that is coming
+	blk     *block.Block // its slot, if it is asked for and not put aside
+	aside   *blockBytes  // its beginning, while its sender is slow
+	have    int          // bytes of it that have come
 	wire    int64        // bytes since the last post
 	payload int64
 	limited bool // the grant was not a standing one: every byte is reported
@@ -89,6 +92,7 @@ func (r *reader) run() error {
 			continue // drain first: one batch per drain
 		}
 		r.src.free()
+		r.putAside()
 		if r.c.closed() {
 			return errClosed
 		}
@@ -159,7 +163,7 @@ func (r *reader) parse(chunk []byte) error {
 		case wire.NeedMore:
 			return nil
 		case wire.PieceData:
-			r.data(ev)
+			err = r.data(ev)
 		case wire.PieceStart:
 			err = r.begin(ev.Msg)
 		case wire.PieceEnd:
@@ -185,12 +189,19 @@ func (r *reader) handshake(b []byte) error {
 	return nil
 }
 
-// begin takes a slot for a Piece, if one has been asked for. When the slab is
-// spent it waits, but not with complete blocks in hand.
+// begin takes a slot for a Piece, if one has been asked for.
 func (r *reader) begin(m wire.Message) error {
-	if m.Length == 0 || m.Length > block.Size || !r.c.takeCredit() {
+	r.have = 0
+	r.asked = m.Length > 0 && m.Length <= block.Size && r.c.takeCredit()
+	if !r.asked {
 		return nil
 	}
+	return r.lease(m.Length)
+}
+
+// lease takes a slot. When the slab is spent it waits, but not with complete blocks
+// in hand.
+func (r *reader) lease(n uint32) error {
 	if r.blk = r.c.slab.Lease(); r.blk == nil {
 		if err := r.post(); err != nil {
 			return err
@@ -199,15 +210,55 @@ func (r *reader) begin(m wire.Message) error {
 			return errClosed
 		}
 	}
-	r.blk.SetLen(int(m.Length))
+	r.blk.SetLen(int(n))
 	return nil
 }
 
-func (r *reader) data(ev wire.Event) {
-	r.payload += int64(len(ev.Msg.Payload))
-	if r.blk != nil && !r.blk.Phantom() {
+func (r *reader) data(ev wire.Event) error {
+	n := len(ev.Msg.Payload)
+	r.payload += int64(n)
+	if !r.asked {
+		return nil
+	}
+	if r.aside != nil {
+		if err := r.fetch(ev.Msg.Length); err != nil {
+			return err
+		}
+	}
+	if !r.blk.Phantom() {
 		copy(r.blk.Bytes()[ev.Offset:], ev.Msg.Payload)
 	}
+	r.have += n
+	return nil
+}
+
+// blockBytes hold the beginning of a block outside of the slab.
+type blockBytes [block.Size]byte
+
+var asides = sync.Pool{New: func() any { return new(blockBytes) }}
+
+// putAside gives the slot of an unfinished block back while the remote keeps us
+// waiting for the rest, unless there are plenty: senders that are slow, or mean to
+// be, hold a quarter of the slab at most.
+func (r *reader) putAside() {
+	if r.blk == nil || r.blk.Phantom() || r.c.slab.Used() <= r.c.slab.Budget()/4 {
+		return
+	}
+	r.aside = asides.Get().(*blockBytes)
+	copy(r.aside[:r.have], r.blk.Bytes())
+	r.blk.Release()
+	r.blk = nil
+}
+
+// fetch takes a slot again for what was put aside.
+func (r *reader) fetch(n uint32) error {
+	if err := r.lease(n); err != nil {
+		return err
+	}
+	copy(r.blk.Bytes(), r.aside[:r.have])
+	asides.Put(r.aside)
+	r.aside = nil
+	return nil
 }
 
 // message appends a frame. Payloads other than blocks are views of the chunk and
@@ -223,7 +274,7 @@ func (r *reader) message(m wire.Message) error {
 		m.Payload = b.scratch[at:len(b.scratch):len(b.scratch)]
 	}
 	b.Frames = append(b.Frames, Frame{Message: m, Block: r.blk})
-	r.blk = nil
+	r.blk, r.asked = nil, false
 	if r.full() {
 		return r.post()
 	}
@@ -241,4 +292,5 @@ func (r *reader) drop() {
 		r.batch.Release()
 		r.batch = nil
 	}
+	r.aside = nil
 }

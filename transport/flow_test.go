@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -240,6 +241,53 @@ func closeRace(t *testing.T, w actor.World, rng *rand.Rand) {
 	if len(n.closed) > 0 || n.after.Load() > 0 {
 		t.Error("Closed must be the last event")
 	}
+}
+
+// "Slots waiting on slow senders are at most a quarter": the others' blocks still come.
+func TestSlowSendersDoNotHoldTheSlab(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		slab := block.NewSlab(8 * block.Size)
+		var ends []*end
+		var remotes []net.Conn
+		open := func() (*end, net.Conn) {
+			a, b := net.Pipe()
+			x := bind(t, w, slab, NewConn(a, Info{Incoming: true}, Env{Slab: slab}))
+			x.link.Allow(Unlimited)
+			x.send(request(0))
+			_, _ = io.ReadFull(b, make([]byte, 17))
+			return x, b
+		}
+		data := make([]byte, block.Size)
+		for i := range data {
+			data[i] = byte(i / 7)
+		}
+		whole := piece(7, 0, data)
+		for i := range 20 {
+			x, b := open()
+			rawSend(b, whole[:600*(i+1)])
+			ends, remotes = append(ends, x), append(remotes, b)
+		}
+		synctest.Wait()
+		if n := slab.Used(); n > 8/4+1 {
+			t.Errorf("%d of 8 slots wait for slow senders", n)
+		}
+		fast, b := open()
+		go rawSend(b, whole)
+		fast.want("piece 7 0+16384").Block.Release()
+		for i, x := range ends {
+			go rawSend(remotes[i], whole[600*(i+1):])
+			f := x.want("piece 7 0+16384")
+			if !bytes.Equal(f.Block.Bytes(), data) {
+				t.Errorf("block %d holds other bytes", i)
+			}
+			f.Block.Release()
+		}
+		for _, x := range append(ends, fast) {
+			x.link.Close(nil)
+			x.wantClosed("")
+		}
+	})
 }
 
 // A peer that ends takes its connection with it.
