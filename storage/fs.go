@@ -10,7 +10,7 @@ import (
 type FS interface {
 	// OpenRoot opens an existing folder by its path on the machine.
 	OpenRoot(dir string) (Root, error)
-	// MakeRoot is OpenRoot that makes the folder and its parents if need be.
+	// MakeRoot is OpenRoot that makes the folder and its parents if need be, durably.
 	MakeRoot(dir string) (Root, error)
 	// BootID names this run of the machine's kernel: data written but not synced
 	// may be trusted for as long as it stays the same. Empty if it can't be told.

@@ -32,12 +32,30 @@ func (OS) OpenRoot(dir string) (Root, error) {
 	return &osRoot{r, abs}, nil
 }
 
-// MakeRoot implements FS.
+// MakeRoot implements FS. New folders are durable: nothing else would make them so,
+// since they lie outside of the root.
 func (o OS) MakeRoot(dir string) (Root, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
 		return nil, err
 	}
-	return o.OpenRoot(dir)
+	var made []string
+	for d := abs; ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); err == nil || d == filepath.Dir(d) {
+			break
+		}
+		made = append(made, filepath.Dir(d))
+	}
+	if err := os.MkdirAll(abs, 0o777); err != nil {
+		return nil, err
+	}
+	for _, d := range made {
+		if f, err := os.Open(d); err == nil {
+			_ = syncDir(f) // the payload's own syncs tell when a disk is ill
+			f.Close()
+		}
+	}
+	return o.OpenRoot(abs)
 }
 
 type osRoot struct {

@@ -123,3 +123,13 @@ func (tt *TestTorrent) FileData(i int) []byte {
 	f := &tt.Files[i]
 	return tt.Data[f.Offset : f.Offset+f.Length]
 }
+
+// PhantomTorrent is a torrent of one file whose payload does not exist.
+func PhantomTorrent(t testing.TB, pieceLen, size int64, pieces []byte) *metainfo.Torrent {
+	t.Helper()
+	tor, err := metainfo.LoadInfo(infoDict([]TestFile{{Path: "x", N: size}}, pieceLen, pieces))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tor
+}

@@ -96,14 +96,17 @@ func (s *Storage) remove(t *torrent) {
 // reconcile says what is to be believed of a torrent, given its records and what
 // its files look like. It is pure.
 type reconcile struct {
-	lay      *layout
-	facts    *facts
-	health   stateHealth
-	boot     string
-	check    bool       // trust no record
-	there    []fileLook // by file
-	rebooted bool       // since the last record
-	limit    int64      // payload changed after this moment (Unix ns) is not ours
+	lay    *layout
+	facts  *facts
+	health stateHealth
+	boot   string
+	check  bool       // trust no record
+	there  []fileLook // by file
+	// Results: whether pieces were lost or became stale by judging.
+	differs bool
+
+	rebooted bool  // since the last record
+	limit    int64 // payload changed after this moment (Unix ns) is not ours
 }
 
 // fileLook is what was found of a file.
@@ -122,6 +125,7 @@ const slackTime = 15e9
 // gone, in which case nothing must be made anew in its place.
 func (r *reconcile) judge() (missing bool) {
 	f := r.facts
+	before, staleBefore := f.have(), f.stale.Clone()
 	recorded := f.have()
 	recorded.Or(&f.stale)
 	if r.rebooted = r.boot == "" || f.boot != r.boot; r.rebooted {
@@ -154,6 +158,8 @@ func (r *reconcile) judge() (missing bool) {
 	}
 	f.durable.AndNot(&f.stale)
 	f.written.AndNot(&f.stale)
+	after := f.have()
+	r.differs = !before.Equal(&after) || !staleBefore.Equal(&f.stale)
 	return gone > 0 && kept == 0 && !r.check
 }
 

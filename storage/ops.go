@@ -47,15 +47,13 @@ func (s *Storage) giveSlow(c *actor.Ctx[Message]) {
 			return
 		}
 		t := s.lanes.slow.next()
+		for !t.opBusy && t.ops.len() > 0 && t.mustWait(t.ops.front()) {
+			t.later.push(t.ops.pop())
+		}
 		if t.opBusy || t.ops.len() == 0 {
 			continue
 		}
 		o := t.ops.front()
-		if t.mustWait(o) {
-			t.later.push(t.ops.pop())
-			s.lanes.slow.add(t)
-			continue
-		}
 		t.fence = max(t.fence, o.fence)
 		if !t.quiet() {
 			s.lanes.slow.add(t)

@@ -81,6 +81,9 @@ func (s *store) readAt(i int32, b []byte, off int64) error {
 }
 
 func (s *store) writeAt(i int32, b []byte, off int64) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
 	h, err := s.open(i, true)
 	if err == nil {
 		_, err = h.WriteV([][]byte{b}, off)
@@ -190,6 +193,10 @@ func (s *store) renameFile(k *renameTask, root Root, from, to string) error {
 	}
 	if _, err := root.Stat(to); err == nil {
 		return fs.ErrExist
+	}
+	// The name that is recorded as the old one has to be durable first.
+	if err := s.syncDirs(); err != nil {
+		return err
 	}
 	if err := s.recordNow(appendRenamed(nil, k.to)); err != nil {
 		return err

@@ -178,6 +178,9 @@ func (c *copier) target(name string) string {
 }
 
 func (k *copyTask) run(d *Disk) {
+	if k.err = k.store.begin(); k.err != nil {
+		return
+	}
 	k.done, k.err = k.copier.step(d, copyBytes)
 	if k.err != nil {
 		k.err = &Error{"copy to", k.copier.dir, k.err}

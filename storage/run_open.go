@@ -61,13 +61,12 @@ func (k *openTask) openAll(d *Disk, s *store) error {
 	if err := k.makeEmpty(s); err != nil {
 		return err
 	}
-	if health != stateSound {
-		// Without fsync: if it is lost in a power cut, the files are hashed.
-		data := k.facts.appendSnapshot([]byte(stateHeader), &k.lay.Lengths)
-		k.logged = 0
-		return s.replaceState(data, false)
+	if health == stateSound && !r.differs {
+		return nil
 	}
-	return nil
+	k.logged = 0
+	data = k.facts.appendSnapshot([]byte(stateHeader), &k.lay.Lengths)
+	return s.replaceState(data, health != stateNone) // what is new has nothing to lose
 }
 
 // known reports whether the facts tell of the torrent's files.
@@ -236,7 +235,7 @@ func (s *store) cleanUp(d *Disk, dir string) {
 	_ = s.allNames(func(root Root, name string) error {
 		was, err1 := old.Stat(name)
 		is, err2 := root.Stat(name)
-		if err1 == nil && err2 == nil && was.Kind == is.Kind && was.Size == is.Size {
+		if err1 == nil && err2 == nil && was.Kind == is.Kind && was.Size <= is.Size {
 			_ = old.Remove(name)
 			removeEmpty(old, name)
 		}
@@ -261,11 +260,14 @@ func (s *store) endCopies(f *facts) {
 	have := f.have()
 	for i := range int32(len(s.lay.files)) {
 		name := s.name(i)
-		if !s.lay.hasData(i) || !complete(s.lay, &have, i) {
+		if !s.lay.hasData(i) {
 			continue
 		}
 		if s.root.Remove(name+copySuffix) == nil {
 			removeEmpty(s.root, name)
+		}
+		if !complete(s.lay, &have, i) {
+			continue
 		}
 		root, inc := s.incomplete(i)
 		if _, err := s.root.Stat(name); err == nil && root.Remove(inc) == nil {
@@ -418,8 +420,10 @@ func (k *closeTask) run(d *Disk) {
 	switch {
 	case k.remove:
 		k.err = s.removePayload()
-	case !k.forget && k.clean && !s.opt.ReadOnly:
-		k.err = s.record(appendClosed(nil, s.stats()))
+	case !k.forget && k.clean && !s.opt.ReadOnly && (s.logged || !s.clean):
+		if k.err = s.syncDirs(); k.err == nil {
+			k.err = s.recordNow(appendClosed(nil, s.stats()))
+		}
 	}
 	if k.forget {
 		s.removeState()

@@ -35,6 +35,7 @@ type store struct {
 	logMu   sync.Mutex
 	logSize int64
 	logNew  bool // the file's name is not durable yet
+	logged  bool // something was recorded
 	lock    io.Closer
 }
 
@@ -323,6 +324,7 @@ func (s *store) record(b []byte) error {
 		return s.fault("write", stateFile, err)
 	}
 	s.logSize += int64(len(b))
+	s.logged = true
 	return nil
 }
 

@@ -190,8 +190,11 @@ func (f *FS) MakeRoot(dir string) (storage.Root, error) {
 	f.mu.Lock()
 	p := clean(dir)
 	err := f.enter("mkdir", p, 0, 0)
-	if err == nil {
+	if err == nil && f.find(p) == nil {
 		err = f.mkdirAll(p)
+		for d := p; d != "/"; d = path.Dir(d) {
+			f.names.sync(f, path.Dir(d))
+		}
 	}
 	f.mu.Unlock()
 	if err != nil {
