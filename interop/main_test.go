@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "interop:", err)
 		os.Exit(1)
 	}
-	shoal.Bin = os.Getenv("SHOAL_BIN")
+	shoal.Bin, shoal.Flags = os.Getenv("SHOAL_BIN"), strings.Fields(os.Getenv("SHOAL_INTEROP_FLAGS"))
 	m.Run()
 }
 

@@ -25,9 +25,12 @@ var lastAddr atomic.Int64
 
 func newStage(t *testing.T, limit time.Duration) *stage {
 	t.Helper()
+	if d, err := time.ParseDuration(os.Getenv("SHOAL_INTEROP_LIMIT")); err == nil {
+		limit = d
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
-	name := strings.NewReplacer("/", "-", " ", "_").Replace(t.Name())
+	name := strings.NewReplacer("/", "-", " ", "_", ",", "").Replace(t.Name())
 	s := &stage{T: t, ctx: ctx, dir: filepath.Join(lab.Scratch, name)}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -86,7 +89,7 @@ func (s *stage) torrent(f fixture, pieceLen int64, trackers ...string) *clients.
 
 // seedJob and leechJob are jobs with an address of their own.
 func (s *stage) seedJob(name string, f fixture, t *clients.Torrent, peers ...netip.AddrPort) clients.Job {
-	return clients.Job{Dir: filepath.Join(s.dir, name), Addr: s.addr(), Torrent: t.Path,
+	return clients.Job{Dir: filepath.Join(s.dir, name), Addr: s.addr(), Torrent: t,
 		Data: f.Dir, Seed: true, Peers: peers}
 }
 
@@ -94,7 +97,7 @@ func (s *stage) leechJob(name string, t *clients.Torrent, peers ...netip.AddrPor
 	s.Helper()
 	data := filepath.Join(s.dir, name, "data")
 	s.must(os.MkdirAll(data, 0o755))
-	return clients.Job{Dir: filepath.Join(s.dir, name), Addr: s.addr(), Torrent: t.Path,
+	return clients.Job{Dir: filepath.Join(s.dir, name), Addr: s.addr(), Torrent: t,
 		Data: data, Peers: peers}
 }
 

@@ -33,7 +33,7 @@ func (s *stage) shoalRun(c clients.Shoal, j clients.Job) *clients.ShoalRun {
 }
 
 // downloader is shoal as a plain download runs: it exits when done.
-func downloader() clients.Shoal { return clients.Shoal{Bin: shoal.Bin, Exit: true} }
+func downloader() clients.Shoal { return clients.Shoal{Bin: shoal.Bin, Flags: shoal.Flags, Exit: true} }
 
 // TestKill kills a download twenty times at random moments and starts it again. No
 // verified piece may be fetched or hashed twice.

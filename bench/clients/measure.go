@@ -108,7 +108,7 @@ func (b *bench) addr() netip.AddrPort {
 
 // job makes a job with fresh folders.
 func (b *bench) job(seed bool) clients.Job {
-	j := clients.Job{Addr: b.addr(), Torrent: b.torrent.Path, Seed: seed, Data: b.sink}
+	j := clients.Job{Addr: b.addr(), Torrent: b.torrent, Seed: seed, Data: b.sink}
 	j.Dir = filepath.Join(b.lab.Scratch, "run", j.Addr.Addr().String())
 	if seed {
 		j.Data = b.source
@@ -261,7 +261,7 @@ func (b *bench) check(ctx context.Context, c clients.Client) (result, error) {
 	began := time.Now()
 	var used clients.Usage
 	if s, ok := c.(clients.Shoal); ok {
-		p, err := s.Offline(ctx, j.Dir, "verify", j.Torrent, "--data", j.Data)
+		p, err := s.Offline(ctx, j.Dir, "verify", j.Torrent.Path, "--data", j.Data)
 		if err != nil {
 			return result{}, err
 		}

@@ -29,7 +29,7 @@ func (c Aria2) Start(ctx context.Context, j Job) (Run, error) {
 		"--bt-tracker-connect-timeout=5", "--file-allocation=none", "--disk-cache=64M", "--allow-overwrite=true",
 		"--seed-ratio=0.0", "--dir=" + j.Data,
 		"--check-integrity=" + strconv.FormatBool(j.Seed)}
-	args = append(append(args, j.Options...), j.Torrent)
+	args = append(append(args, j.Options...), j.Torrent.Path)
 	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, args: args})
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (r *aria2Run) download(ctx context.Context) (aria2Download, error) {
 func (r *aria2Run) Ready(ctx context.Context) error {
 	return Poll(ctx, r.p, "check", func() (bool, error) {
 		d, err := r.download(ctx)
-		if err != nil || d.VerifiedLength != "" || d.VerifyIntegrityPending != "" || !listening(r.job.Addr) {
+		if err != nil || d.VerifiedLength != "" || d.VerifyIntegrityPending != "" || !answers(r.job) {
 			return false, err
 		}
 		if r.job.Seed && d.CompletedLength != d.TotalLength {

@@ -1,13 +1,16 @@
 package clients
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -30,9 +33,9 @@ type Client interface {
 
 // Job is what a client shall do.
 type Job struct {
-	Dir     string           // its own folder, for configuration, state and log
-	Addr    netip.AddrPort   // where it listens, and from where it connects
-	Torrent string           // torrent file
+	Dir     string         // its own folder, for configuration, state and log
+	Addr    netip.AddrPort // where it listens, and from where it connects
+	Torrent *Torrent
 	Data    string           // folder that holds the payload, or shall hold it
 	Seed    bool             // the payload is there, and is checked
 	Peers   []netip.AddrPort // peers to connect to; for clients that take them at the start
@@ -105,8 +108,7 @@ func WaitDone(ctx context.Context, r Run) error {
 	return nil
 }
 
-// listening reports whether something accepts connections at a. The probe says
-// nothing, which every client takes for a lost peer.
+// listening reports whether something accepts connections at a.
 func listening(a netip.AddrPort) bool {
 	c, err := net.DialTimeout("tcp", a.String(), time.Second)
 	if err != nil {
@@ -114,6 +116,26 @@ func listening(a netip.AddrPort) bool {
 	}
 	c.Close()
 	return true
+}
+
+// answers reports whether the job's client answers a handshake: some say that they
+// work on a torrent a second before they stop to turn peers away.
+func answers(j Job) bool {
+	c, err := net.DialTimeout("tcp", j.Addr.String(), time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	if c.SetDeadline(time.Now().Add(time.Second)) != nil {
+		return false
+	}
+	hash := j.Torrent.infoHash()
+	if _, err := c.Write(slices.Concat([]byte(protocol), make([]byte, 8), hash, []byte("-XX0000-probeprobe00"))); err != nil {
+		return false
+	}
+	var hello [68]byte
+	_, err = io.ReadFull(c, hello[:])
+	return err == nil && bytes.Equal(hello[28:48], hash)
 }
 
 // Missing names the programs of a list that are not installed.

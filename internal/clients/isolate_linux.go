@@ -1,10 +1,12 @@
 package clients
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -57,7 +59,9 @@ func reenter(prepare func(string) error) (int, error) {
 	}
 	// The death signal comes when the thread that started the child ends.
 	runtime.LockOSThread()
-	err = isolated(dir).Run()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
+	err = isolated(ctx, dir).Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return max(exit.ExitCode(), 1), nil
@@ -69,8 +73,8 @@ func reenter(prepare func(string) error) (int, error) {
 }
 
 // isolated is this program's command in namespaces of its own.
-func isolated(dir string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+func isolated(ctx context.Context, dir string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), labVar+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{

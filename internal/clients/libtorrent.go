@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 //go:embed libtorrent.py
@@ -38,7 +39,7 @@ func (c Libtorrent) Start(ctx context.Context, j Job) (Run, error) {
 	}
 	cfg, err := json.Marshal(map[string]any{
 		"addr": j.Addr.Addr().String(), "port": j.Addr.Port(),
-		"torrent": j.Torrent, "save": j.Data, "seed": j.Seed, "settings": settingsOf(j.Options),
+		"torrent": j.Torrent.Path, "save": j.Data, "seed": j.Seed, "settings": settingsOf(j.Options),
 	})
 	if err != nil {
 		return nil, err
@@ -145,7 +146,13 @@ func (r *libtorrentRun) Complete(ctx context.Context) error {
 
 func (r *libtorrentRun) Proc() *Proc { return r.p }
 
+// Stop lets libtorrent write what it has, which may be after it says that all is
+// there.
 func (r *libtorrentRun) Stop() {
-	r.p.Kill()
 	r.in.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := r.p.Wait(ctx); err != nil {
+		r.p.Kill()
+	}
 }

@@ -15,6 +15,7 @@ Then one JSON command a line on stdin, one JSON answer a line on stdout:
 Between commands it sleeps, so that it costs the measured process nothing.
 """
 import json
+import os
 import sys
 import time
 
@@ -24,7 +25,9 @@ cfg = json.loads(sys.argv[1])
 settings = {
     "listen_interfaces": "%s:%d" % (cfg["addr"], cfg["port"]),
     "outgoing_interfaces": cfg["addr"],
-    "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification,
+    "alert_mask": lt.alert.category_t.error_notification
+    | lt.alert.category_t.status_notification
+    | lt.alert.category_t.storage_notification,
     "enable_dht": False,
     "enable_lsd": False,
     "enable_upnp": False,
@@ -62,7 +65,7 @@ checking = (
     lt.torrent_status.checking_resume_data,
     lt.torrent_status.queued_for_checking,
 )
-seen = {"bans": 0, "failed": 0, "error": "", "listens": False}
+seen = {"bans": 0, "failed": 0, "error": "", "listens": False, "flushed": False}
 
 
 def drain():
@@ -75,6 +78,8 @@ def drain():
             seen["failed"] += 1
         elif name == "listen_succeeded_alert":
             seen["listens"] = True
+        elif name == "cache_flushed_alert":
+            seen["flushed"] = True
         elif name in ("listen_failed_alert", "torrent_error_alert", "file_error_alert"):
             seen["error"] = a.message()
 
@@ -120,3 +125,11 @@ for line in sys.stdin:
     elif req["cmd"] == "dial":
         handle.connect_peer((req["ip"], req["port"]))
     print(json.dumps(answer()), flush=True)
+
+# Stdin has ended: what is complete need not be written yet.
+handle.flush_cache()
+until = time.monotonic() + 5
+while time.monotonic() < until and not seen["flushed"]:
+    ses.wait_for_alert(20)
+    drain()
+os._exit(0)

@@ -224,6 +224,15 @@ type Torrent struct {
 	Payload  Payload
 }
 
+// infoHash returns the hash as bytes.
+func (t *Torrent) infoHash() []byte {
+	b, err := hex.DecodeString(t.InfoHash)
+	if err != nil {
+		panic(err) // MakeTorrent made it
+	}
+	return b
+}
+
 // MakeTorrent hashes the payload below dir and writes a torrent file at path, with a
 // tracker if there is one. It is private, so that no client asks anybody else.
 func (p Payload) MakeTorrent(dir, path string, pieceLen int64, trackers ...string) (*Torrent, error) {

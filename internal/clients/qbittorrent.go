@@ -88,7 +88,7 @@ type qbRun struct {
 }
 
 func (r *qbRun) add(ctx context.Context) error {
-	raw, err := os.ReadFile(r.job.Torrent)
+	raw, err := os.ReadFile(r.job.Torrent.Path)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ var qbActive = map[string]bool{"downloading": true, "stalledDL": true, "forcedDL
 func (r *qbRun) Ready(ctx context.Context) error {
 	return Poll(ctx, r.p, "check", func() (bool, error) {
 		t, err := r.torrent(ctx)
-		if err != nil || !qbActive[t.State] || !listening(r.job.Addr) {
+		if err != nil || !qbActive[t.State] || !answers(r.job) {
 			return false, fmt.Errorf("state %q, %w", t.State, errors.Join(err))
 		}
 		if r.job.Seed && t.AmountLeft != 0 {

@@ -45,7 +45,7 @@ func (c RTorrent) Start(ctx context.Context, j Job) (Run, error) {
 	}
 	r := &rtorrentRun{p: p, job: j, rpc: rpc.String()}
 	err = Poll(ctx, p, "SCGI", func() (bool, error) {
-		_, err := r.call(ctx, "load.start", "", j.Torrent)
+		_, err := r.call(ctx, "load.start", "", j.Torrent.Path)
 		return err == nil, err
 	})
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *rtorrentRun) torrent(ctx context.Context) ([]string, error) {
 func (r *rtorrentRun) Ready(ctx context.Context) error {
 	return Poll(ctx, r.p, "check", func() (bool, error) {
 		v, err := r.torrent(ctx)
-		if err != nil || v[1] != "1" || v[2] != "0" || !listening(r.job.Addr) {
+		if err != nil || v[1] != "1" || v[2] != "0" || !answers(r.job) {
 			return false, errors.Join(err, fmt.Errorf("rtorrent: %q", v))
 		}
 		if r.job.Seed && v[3] != "1" {
@@ -159,7 +159,7 @@ func (r *rtorrentRun) Ready(ctx context.Context) error {
 }
 
 func (r *rtorrentRun) Dial(ctx context.Context, peer netip.AddrPort) error {
-	_, err := r.call(ctx, "d.add_peer", r.hash, peer.String())
+	_, err := r.call(ctx, "add_peer", r.hash, peer.String())
 	return err
 }
 

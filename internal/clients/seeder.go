@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -58,9 +57,7 @@ func (s *Seeder) Start(ctx context.Context) error {
 	if s.data, err = io.ReadAll(r); err != nil {
 		return err
 	}
-	if s.infohash, err = hex.DecodeString(s.Torrent.InfoHash); err != nil {
-		return err
-	}
+	s.infohash = s.Torrent.infoHash()
 	l, err := net.Listen("tcp", s.Addr.String())
 	if err != nil {
 		return err

@@ -16,8 +16,9 @@ import (
 // Shoal is our own binary, driven by its command line and its JSON events alone.
 // Peers are given at the start, in Job.Peers. Job.Options are more arguments.
 type Shoal struct {
-	Bin  string
-	Exit bool // end when everything is there, as a plain download does, instead of seeding
+	Bin   string
+	Flags []string // of every download and seed
+	Exit  bool     // end when everything is there, as a plain download does, instead of seeding
 }
 
 // Name implements Client.
@@ -42,7 +43,7 @@ func (c Shoal) Run(ctx context.Context, j Job) (*ShoalRun, error) {
 	for _, p := range j.Peers {
 		args = append(args, "--peer", p.String())
 	}
-	args = append(append(args, j.Options...), j.Torrent)
+	args = append(append(append(args, c.Flags...), j.Options...), j.Torrent.Path)
 	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, err

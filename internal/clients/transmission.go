@@ -108,7 +108,7 @@ func (r *transmissionRun) rpc(ctx context.Context, method string, args, out any)
 }
 
 func (r *transmissionRun) add(ctx context.Context) error {
-	raw, err := os.ReadFile(r.job.Torrent)
+	raw, err := os.ReadFile(r.job.Torrent.Path)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (r *transmissionRun) Ready(ctx context.Context) error {
 		if r.job.Seed && t.Status != trSeed {
 			return false, errors.New("transmission does not see the payload")
 		}
-		return listening(r.job.Addr), nil
+		return answers(r.job), nil
 	})
 }
 
