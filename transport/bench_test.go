@@ -205,7 +205,7 @@ func pour(c net.Conn, blocks int) {
 
 // otherProcess starts this test binary in a role and connects to it.
 func otherProcess(b *testing.B, role string, blocks int) net.Conn {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := NewNet(NetConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestOtherProcess(t *testing.T) {
 	if _, err := fmt.Fscan(strings.NewReader(os.Getenv("SHOAL_BENCH")), &role, &addr, &blocks); err != nil {
 		return
 	}
-	c, err := net.Dial("tcp", addr)
+	c, err := NewNet(NetConfig{}).DialContext(t.Context(), "tcp", addr, FromUser)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -221,14 +222,15 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// tcpPair connects two sockets over loopback.
+// tcpPair connects two sockets over loopback, as the transport makes them.
 func tcpPair(t testing.TB) (a, b net.Conn) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	n := NewNet(NetConfig{})
+	l, err := n.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if a, err = net.Dial("tcp", l.Addr().String()); err != nil {
+	if a, err = n.DialContext(context.Background(), "tcp", l.Addr().String(), FromUser); err != nil {
 		t.Fatal(err)
 	}
 	if b, err = l.Accept(); err != nil {
