@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,16 +12,11 @@ import (
 )
 
 func newBencode(st streams) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "bencode",
-		Short: "Look into bencoded data",
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
 	var strict, compact bool
 	decode := &cobra.Command{
 		Use:   "decode STRING-or-FILE",
 		Short: "Print bencoded data as JSON; - reads standard input",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants("STRING-or-FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			raw, err := bencoded(st, args[0])
 			if err != nil {
@@ -28,7 +24,7 @@ func newBencode(st streams) *cobra.Command {
 			}
 			v, err := bencode.Parse(raw, bencode.Options{Strict: strict})
 			if err != nil {
-				return fail(exitBadTorrent, "not bencode: %w", err)
+				return notBencode(args[0], err)
 			}
 			indent := "  "
 			if compact {
@@ -43,7 +39,7 @@ func newBencode(st streams) *cobra.Command {
 	encode := &cobra.Command{
 		Use:   "encode [JSON-or-FILE]",
 		Short: "Turn the JSON view back into bencoded data; standard input by default",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  wants("[JSON-or-FILE]"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			source := "-"
 			if len(args) == 1 {
@@ -61,8 +57,7 @@ func newBencode(st streams) *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(decode, encode)
-	return c
+	return group("bencode", "Look into bencoded data", decode, encode)
 }
 
 // bencoded reads a file if there is one of that name, standard input for "-", and
@@ -75,4 +70,13 @@ func bencoded(st streams, arg string) ([]byte, error) {
 		return readSource(st, arg)
 	}
 	return []byte(arg), nil
+}
+
+// notBencode says what is wrong with what was to be decoded; a mistyped name of a
+// file is not found rather than bad.
+func notBencode(arg string, err error) error {
+	if arg != "-" && !exists(arg) && (arg == "" || !strings.Contains("dil0123456789", arg[:1])) {
+		return fail(exitNotFound, "%q is no file, and not bencode: %w", short(arg, 80), err)
+	}
+	return fail(exitBadTorrent, "%q is not bencode: %w", short(arg, 80), err)
 }

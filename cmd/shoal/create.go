@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,13 +25,19 @@ type createFlags struct {
 	symlinks                                string
 }
 
-func newCreate(io streams) *cobra.Command {
+// Piece lengths that other clients accept: powers of two in these bounds.
+const (
+	minPiece = 16 << 10
+	maxPiece = 128 << 20
+)
+
+func newCreate(st streams) *cobra.Command {
 	var o createFlags
 	c := &cobra.Command{
 		Use:   "create PATH -o X.torrent",
 		Short: "Make a torrent of a file or folder",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return o.run(io, args[0]) },
+		Args:  wants("PATH"),
+		RunE:  func(_ *cobra.Command, args []string) error { return o.run(st, args[0]) },
 	}
 	f := c.Flags()
 	f.StringVarP(&o.out, "output", "o", "", "`FILE` to write (default: NAME.torrent here); - for standard output")
@@ -53,39 +61,52 @@ func newCreate(io streams) *cobra.Command {
 	return c
 }
 
-func (o *createFlags) run(io streams, path string) error {
+func (o *createFlags) run(st streams, path string) error {
 	opts, err := o.options()
 	if err != nil {
 		return err
 	}
-	ctx, stop := interruptible()
-	defer stop()
-	res, err := create.FromPath(ctx, path, opts, o.progress(io))
+	if o.out != "" && o.out != "-" && !o.force && exists(o.out) {
+		return alreadyThere(o.out) // known before an hour of hashing
+	}
+	res, err := makeTorrent(path, opts, hashing(st, o.json))
 	if err != nil {
 		return err
 	}
 	for _, s := range res.Skipped {
-		fmt.Fprintf(io.err, "left out %s: %s\n", printable(s.Path), s.Reason)
+		fmt.Fprintf(st.err, "left out %s: %s\n", printable(s.Path), s.Reason)
+	}
+	if o.out == "-" {
+		_, err := st.out.Write(res.Torrent.Encode())
+		return err
 	}
 	out := o.out
 	if out == "" {
-		out = filepath.Base(res.Torrent.Name) + ".torrent"
+		out = res.Torrent.Files[0].Path.Elements()[0] + ".torrent"
 	}
-	if err := o.write(io, out, res.Torrent.Encode()); err != nil {
+	if err := writeNew(out, res.Torrent.Encode(), o.force); err != nil {
 		return err
 	}
-	return o.report(io, out, res.Torrent)
+	return o.report(st, out, res.Torrent)
 }
 
 // options makes the creator's options of the flags.
 func (o *createFlags) options() (create.Options, error) {
 	opts := create.Options{Name: o.name, Private: o.private, Source: o.source, Exclude: o.exclude}
-	if o.v2 || o.hybrid || !o.v1 {
-		return opts, fail(exitUsage, "this version makes v1 torrents; v2 and hybrid ones come later")
-	}
 	var err error
+	switch {
+	case o.v2:
+		return opts, tooEarly("--v2")
+	case o.hybrid:
+		return opts, tooEarly("--hybrid")
+	case !o.v1:
+		return opts, fail(exitUsage, "--v1=false: v1 torrents are the only kind that this version makes")
+	}
 	if opts.PieceLength, err = parseSize("piece-length", o.pieceLength); err != nil {
 		return opts, err
+	}
+	if n := opts.PieceLength; o.pieceLength != "" && (n < minPiece || n > maxPiece || n&(n-1) != 0) {
+		return opts, fail(exitUsage, "--piece-length %s: want a power of two from %s to %s", o.pieceLength, size(minPiece), size(maxPiece))
 	}
 	switch o.symlinks {
 	case "follow":
@@ -101,7 +122,16 @@ func (o *createFlags) options() (create.Options, error) {
 	}
 	opts.Outer = metainfo.Outer{Comment: o.comment, CreatedBy: "shoal/" + engine.Version, WebSeeds: o.webSeeds}
 	for _, t := range o.trackers {
-		opts.Outer.Trackers = append(opts.Outer.Trackers, strings.Split(t, ","))
+		tier := strings.Split(t, ",")
+		if err := checkTrackers("tracker", tier); err != nil {
+			return opts, err
+		}
+		opts.Outer.Trackers = append(opts.Outer.Trackers, tier)
+	}
+	for _, u := range o.webSeeds {
+		if v, err := url.Parse(u); err != nil || v.Host == "" || v.Scheme != "http" && v.Scheme != "https" && v.Scheme != "ftp" {
+			return opts, fail(exitUsage, "--web-seed %s: want an http, https or ftp URL", u)
+		}
 	}
 	if !o.noDate {
 		opts.Outer.CreationDate = time.Now().Unix()
@@ -109,52 +139,57 @@ func (o *createFlags) options() (create.Options, error) {
 	return opts, nil
 }
 
-// progress shows how far the hashing is, a line a second, on a terminal.
-func (o *createFlags) progress(io streams) create.Progress {
-	if o.json || !isTerminal(io.err) {
+// hashing shows how far the hashing is, on a terminal.
+func hashing(st streams, quiet bool) create.Progress {
+	tty := terminalOf(st.err)
+	if quiet || !tty.inPlace {
 		return nil
 	}
 	var last time.Time
 	return func(done, total int64) {
-		if now := time.Now(); now.Sub(last) > 200*time.Millisecond || done == total {
+		if now := time.Now(); now.Sub(last) > redrawEvery || done == total {
 			last = now
-			fmt.Fprintf(io.err, "\r\x1b[Khashing %s of %s", size(done), size(total))
+			fmt.Fprint(st.err, "\r"+fit(fmt.Sprintf("hashing %s of %s", size(done), size(total)), tty.width()-1, true))
 			if done == total {
-				fmt.Fprintln(io.err)
+				fmt.Fprintln(st.err)
 			}
 		}
 	}
 }
 
-func (o *createFlags) write(io streams, out string, raw []byte) error {
-	if out == "-" {
-		_, err := io.out.Write(raw)
-		return err
-	}
+// writeNew writes a file that must not be there yet, unless force says so. A file
+// that could not be written whole is removed.
+func writeNew(path string, raw []byte, force bool) error {
 	mode := os.O_CREATE | os.O_WRONLY | os.O_EXCL
-	if o.force {
+	if force {
 		mode = os.O_CREATE | os.O_WRONLY | os.O_TRUNC
 	}
-	f, err := os.OpenFile(out, mode, 0o666)
-	if err != nil {
+	f, err := os.OpenFile(path, mode, 0o666)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return alreadyThere(path)
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(exitIO, "%w", err) // its folder is missing, no torrent
+	case err != nil:
 		return err
 	}
-	if _, err := f.Write(raw); err != nil {
-		f.Close()
-		return err
+	_, err = f.Write(raw)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(path)
 	}
-	return f.Close()
+	return err
 }
 
-func (o *createFlags) report(io streams, out string, t *metainfo.Torrent) error {
-	if out == "-" {
-		return nil
-	}
+func alreadyThere(path string) error {
+	return fail(exitExists, "%s is there already; give another name, or let create overwrite it with --force", path)
+}
+
+func (o *createFlags) report(st streams, out string, t *metainfo.Torrent) error {
 	if o.json {
 		m := describe(t)
 		m["file"] = out
-		return printJSON(io, m)
+		return printJSON(st, m)
 	}
-	fmt.Fprintf(io.out, "%s\n%s\n", out, t.Magnet())
+	fmt.Fprintf(st.out, "%s\n%s\n", out, t.Magnet())
 	return nil
 }

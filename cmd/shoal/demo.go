@@ -28,7 +28,7 @@ func newDemo(st streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a real swarm on loopback: a tracker, a seed and three leechers",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			n, err := parseSize("size", bytes)
 			if err != nil {

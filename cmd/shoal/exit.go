@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoal-bt/shoal/engine"
 	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
 )
 
 // Exit codes: a contract with scripts. `shoal help exit-codes` prints them.
@@ -67,6 +68,9 @@ func fail(code int, format string, args ...any) error {
 	return &exitError{code, fmt.Errorf(format, args...)}
 }
 
+// silent is an error that has been told already: only its code is left to be returned.
+func silent(code int) error { return &exitError{code, errors.New("")} }
+
 // exitCode says which code an error ends the program with.
 func exitCode(err error) int {
 	var own *exitError
@@ -79,13 +83,13 @@ func exitCode(err error) int {
 		return own.code
 	case errors.As(err, &bad):
 		return exitBadTorrent
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		return exitDiskFull
-	case errors.Is(err, engine.ErrExists), errors.Is(err, fs.ErrExist):
+	case errors.Is(err, engine.ErrExists), errors.Is(err, fs.ErrExist), errors.Is(err, storage.ErrLocked):
 		return exitExists
 	case errors.Is(err, engine.ErrV2), errors.Is(err, engine.ErrSSL):
 		return exitUsage
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, storage.ErrMissing):
 		return exitNotFound
 	case isIO(err):
 		return exitIO
@@ -95,9 +99,17 @@ func exitCode(err error) int {
 	return exitGeneral
 }
 
+// isFull reports whether there was no room for something.
+func isFull(err error) bool {
+	var disk *storage.Error
+	return errors.As(err, &disk) && disk.Space() || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
 // isIO reports whether the operating system refused something with files.
 func isIO(err error) bool {
-	var path *fs.PathError
+	var file *fs.PathError
 	var link *os.LinkError
-	return errors.As(err, &path) || errors.As(err, &link) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EIO)
+	var disk *storage.Error
+	return errors.As(err, &file) || errors.As(err, &link) || errors.As(err, &disk) ||
+		errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EIO)
 }

@@ -1,21 +1,21 @@
 package main
 
 import (
-	"fmt"
 	"math"
-	"net/netip"
-	"path"
-	"strconv"
+	"net/url"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/choker"
+	"github.com/shoal-bt/shoal/engine"
+	"github.com/shoal-bt/shoal/picker"
 )
 
 // transferFlags are what download and seed have in common.
 type transferFlags struct {
+	selection
 	output     string
 	port       int
 	bind       string
@@ -23,11 +23,8 @@ type transferFlags struct {
 	trackers   []string
 	seed       bool
 	seedRatio  float64
-	seedTime   time.Duration
-	timeout    time.Duration
-	files      string
-	selects    []string
-	excludes   []string
+	seedTime   span
+	timeout    span
 	sequential bool
 	picker     string
 	choker     string
@@ -35,13 +32,8 @@ type transferFlags struct {
 	upLimit    string
 	maxPeers   int
 	noTrackers bool
-	noDHT      bool
-	noPEX      bool
-	noLSD      bool
-	noNAT      bool
 	transport  string
 	encryption string
-	private    bool
 	check      bool
 	stateDir   string
 	memory     string
@@ -51,209 +43,136 @@ type transferFlags struct {
 	logLevel   string
 	logFile    string
 
-	portGiven bool
+	cmd      *cobra.Command
+	many     bool // there are several SOURCEs
+	seedOnly bool // the command is seed
+	partial  bool // seed what is there, though some is missing
 }
 
 // register adds the flags to a command.
 func (o *transferFlags) register(c *cobra.Command) {
+	o.cmd = c
+	o.registerWhat(c)
+	o.registerNetwork(c)
 	f := c.Flags()
-	f.StringVarP(&o.output, "output", "o", ".", "`DIR` for the files")
-	f.IntVar(&o.port, "port", 51413, "port to listen on; 0 is any free one")
-	f.StringVar(&o.bind, "bind", "", "use this local `ADDR` only, for what comes in and what goes out")
-	f.StringArrayVar(&o.peers, "peer", nil, "`HOST:PORT` of a peer (repeat)")
-	f.StringArrayVar(&o.trackers, "tracker", nil, "`URL` of a further tracker (repeat)")
-	f.BoolVar(&o.seed, "seed", false, "go on seeding when done")
-	f.Float64Var(&o.seedRatio, "seed-ratio", 0, "seed until uploaded / size reaches `R`")
-	f.DurationVar(&o.seedTime, "seed-time", 0, "seed for this long, such as 30m")
-	f.DurationVar(&o.timeout, "timeout", 0, "give up after this long without any progress, such as 5m")
-	f.BoolVar(&o.noTrackers, "no-trackers", false, "announce to no tracker")
-	f.BoolVar(&o.noDHT, "no-dht", false, "without the DHT")
-	f.BoolVar(&o.noPEX, "no-pex", false, "without peer exchange")
-	f.BoolVar(&o.noLSD, "no-lsd", false, "without local discovery")
-	f.BoolVar(&o.noNAT, "no-nat", false, "without port mapping")
-	f.StringVar(&o.transport, "transport", "tcp", "transports to use")
-	f.StringVar(&o.encryption, "encryption", "off", "encryption policy")
-	f.BoolVar(&o.private, "private", false, "no DHT, PEX or LSD from the first packet")
-	f.StringVar(&o.picker, "picker", "", "piece picker by `NAME`: rarest, sequential, random")
-	f.StringVar(&o.choker, "choker", "", "choker by `NAME`: tit-for-tat, seed-round-robin, fastest")
-	f.StringVar(&o.downLimit, "down-limit", "", "download `RATE` a second, such as 500k or 10MiB")
-	f.StringVar(&o.upLimit, "up-limit", "", "upload `RATE` a second")
-	f.IntVar(&o.maxPeers, "max-peers", 200, "connections of one torrent")
-	f.BoolVar(&o.check, "check", false, "hash what is there before starting")
-	f.StringVar(&o.stateDir, "state-dir", "", "`DIR` of resume records (default: the XDG state folder)")
-	f.StringVar(&o.memory, "memory-limit", "", "`SIZE` of memory for payload on its way (default 64MiB)")
-	f.StringVar(&o.allocation, "allocation", "fallocate", "how files get their space: fallocate or sparse")
+	f.BoolVar(&o.check, "check", false, "hash what is there before starting, whatever was recorded of it")
+	f.StringVar(&o.stateDir, "state-dir", "", "`DIR` of resume records (default: shoal in the XDG state folder)")
+	f.StringVar(&o.memory, "memory-limit", "64MiB", "`SIZE` of memory for payload on its way")
+	f.StringVar(&o.allocation, "allocation", "fallocate", "how files get their space: `fallocate|sparse`")
 	f.BoolVar(&o.json, "json", false, "NDJSON events on stdout")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more to stderr")
-	f.StringVar(&o.logLevel, "log-level", "", "error, warn, info or debug")
-	f.StringVar(&o.logFile, "log-file", "", "write the log to this `FILE`")
-	// What stands here is off already in this version, so the flags hold true; they
-	// are hidden until there is something to switch off.
-	for _, name := range []string{"no-dht", "no-pex", "no-lsd", "no-nat", "private", "transport", "encryption"} {
-		_ = f.MarkHidden(name)
-	}
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
+	f.StringVar(&o.logLevel, "log-level", "", "log `error|warn|info|debug` and worse (default: error)")
+	f.StringVar(&o.logFile, "log-file", "", "write the log to this `FILE` instead of stderr")
 }
 
-// registerSelection adds the flags that only a download has.
-func (o *transferFlags) registerSelection(c *cobra.Command) {
+// registerWhat adds what is fetched, how, and for how long.
+func (o *transferFlags) registerWhat(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.files, "files", "", "only these files, by number from 1, such as `1,3-5`")
-	f.StringArrayVar(&o.selects, "select", nil, "only files whose path matches `GLOB` (repeat)")
-	f.StringArrayVar(&o.excludes, "exclude", nil, "not the files whose path matches `GLOB` (repeat)")
+	f.StringVarP(&o.output, "output", "o", ".", "`DIR` for the files")
+	o.selection.register(c)
 	f.BoolVar(&o.sequential, "sequential", false, "pieces in order (the same as --picker sequential)")
+	f.StringVar(&o.picker, "picker", "", "piece picker by `NAME`: "+strings.Join(picker.Names(), ", "))
+	f.StringVar(&o.choker, "choker", "", "choker by `NAME`: "+strings.Join(choker.Names(), ", "))
+	f.BoolVar(&o.seed, "seed", false, "go on seeding when done")
+	f.Float64Var(&o.seedRatio, "seed-ratio", 0, "seed until `R` times the size was uploaded")
+	f.Var(&o.seedTime, "seed-time", "seed for this long, such as 30m")
+	f.Var(&o.timeout, "timeout", "give up after this long without any progress, such as 5m")
+}
+
+// offAlready are switches for what is not there yet.
+var offAlready = []string{"no-dht", "no-pex", "no-lsd", "no-nat"}
+
+// registerNetwork adds how peers are found and reached.
+func (o *transferFlags) registerNetwork(c *cobra.Command) {
+	f := c.Flags()
+	f.IntVar(&o.port, "port", engine.DefaultPort, "`PORT` to listen on; 0 is any free one. Without the flag the next free one is taken")
+	f.StringVar(&o.bind, "bind", "", "use this local `ADDR-or-IFACE` only, for what comes in and what goes out")
+	f.StringArrayVar(&o.peers, "peer", nil, "`HOST:PORT` of a peer (repeat)")
+	f.StringArrayVar(&o.trackers, "tracker", nil, "`URL` of a further tracker (repeat)")
+	f.BoolVar(&o.noTrackers, "no-trackers", false, "announce to no tracker")
+	f.StringVar(&o.downLimit, "down-limit", "", "download at most this `RATE` a second, such as 500k or 10MiB")
+	f.StringVar(&o.upLimit, "up-limit", "", "upload at most this `RATE` a second")
+	f.IntVar(&o.maxPeers, "max-peers", 200, "at most `N` connections of one torrent")
+	f.StringVar(&o.transport, "transport", "tcp", "transports to use")
+	f.StringVar(&o.encryption, "encryption", "off", "encryption policy")
+	// What these switch off is off already, so they hold true; they are hidden until
+	// there is something to switch off.
+	for _, name := range offAlready {
+		f.Bool(name, false, "")
+		_ = f.MarkHidden(name)
+	}
+	f.Bool("private", false, "")
+	_ = f.MarkHidden("private")
+	_ = f.MarkHidden("transport")
+	_ = f.MarkHidden("encryption")
+	laterFlags(f, "dht-bootstrap", "proxy", "ip-filter")
 }
 
 // stays reports whether the transfer goes on after the download.
-func (o *transferFlags) stays() bool { return o.seed || o.seedRatio > 0 || o.seedTime > 0 }
+func (o *transferFlags) stays() bool {
+	return o.seedOnly || o.seed || o.seedRatio > 0 || o.seedTime.Duration > 0
+}
 
-// checkUnsupported refuses what this version can't do: a network option is never
-// silently ignored.
-func (o *transferFlags) checkUnsupported() error {
+// validate checks what can be checked before anything is begun.
+func (o *transferFlags) validate() error {
+	if err := refuseLater(o.cmd.Flags()); err != nil {
+		return err
+	}
+	for _, name := range offAlready {
+		if f := o.cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "false" {
+			return tooEarly("--" + name + "=false")
+		}
+	}
 	switch {
 	case o.transport != "tcp":
-		return fail(exitUsage, "--transport %s: this version speaks tcp only", o.transport)
+		return tooEarly("--transport " + o.transport)
 	case o.encryption != "off":
-		return fail(exitUsage, "--encryption %s: this version has no encryption; say off", o.encryption)
+		return tooEarly("--encryption " + o.encryption)
 	case o.allocation != "fallocate" && o.allocation != "sparse":
 		return fail(exitUsage, "--allocation %s: say fallocate or sparse", o.allocation)
 	case o.sequential && o.picker != "" && o.picker != "sequential":
 		return fail(exitUsage, "--sequential and --picker %s exclude each other", o.picker)
 	case o.port < 0 || o.port > 65535:
-		return fail(exitUsage, "--port %d: not a port", o.port)
-	case o.maxPeers < 1:
-		return fail(exitUsage, "--max-peers %d: at least 1", o.maxPeers)
-	case o.seedRatio < 0 || o.seedTime < 0 || o.timeout < 0:
-		return fail(exitUsage, "a negative duration or ratio means nothing")
+		return fail(exitUsage, "--port %d: want 0 to 65535", o.port)
+	case o.maxPeers < 1 || o.maxPeers > math.MaxInt32:
+		return fail(exitUsage, "--max-peers %d: want 1 or more", o.maxPeers)
+	case !(o.seedRatio >= 0) || math.IsInf(o.seedRatio, 0):
+		return fail(exitUsage, "--seed-ratio %v: want a number from 0 on", o.seedRatio)
+	}
+	if err := o.strategies(); err != nil {
+		return err
+	}
+	if err := checkTrackers("tracker", o.trackers); err != nil {
+		return err
+	}
+	if _, err := o.level(); err != nil {
+		return err
+	}
+	return o.selection.validate()
+}
+
+// strategies refuses pickers and chokers that nobody has registered.
+func (o *transferFlags) strategies() error {
+	if o.sequential {
+		o.picker = "sequential"
+	}
+	if o.picker != "" && !slices.Contains(picker.Names(), o.picker) {
+		return fail(exitUsage, "--picker %s: want one of %s", o.picker, strings.Join(picker.Names(), ", "))
+	}
+	if o.choker != "" && !slices.Contains(choker.Names(), o.choker) {
+		return fail(exitUsage, "--choker %s: want one of %s", o.choker, strings.Join(choker.Names(), ", "))
 	}
 	return nil
 }
 
-// listen is the address to listen on.
-func (o *transferFlags) listen() (netip.AddrPort, error) {
-	if o.bind == "" {
-		return netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(o.port)), nil
-	}
-	a, err := netip.ParseAddr(o.bind)
-	if err != nil {
-		return netip.AddrPort{}, fail(exitUsage, "--bind %s: not an address (interfaces by name come with a later version)", o.bind)
-	}
-	return netip.AddrPortFrom(a, uint16(o.port)), nil
-}
-
-// bindOf is the address that what goes out must use too: the one of --bind.
-func bindOf(listen netip.AddrPort) netip.Addr {
-	if listen.Addr().IsUnspecified() {
-		return netip.Addr{}
-	}
-	return listen.Addr()
-}
-
-// parseSize reads a number of bytes: 500k and 10M are decimal, 10MiB and 10Ki binary.
-func parseSize(flag, s string) (int64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	num := strings.TrimRight(s, "kKMGTiBb/s")
-	unit := strings.TrimSuffix(strings.TrimSuffix(s[len(num):], "/s"), "B")
-	mult, ok := map[string]float64{"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-		"Ki": 1 << 10, "ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}[unit]
-	v, err := strconv.ParseFloat(num, 64)
-	if err != nil || !ok || v < 0 || v*mult > math.MaxInt64/2 {
-		return 0, fail(exitUsage, "--%s %s: want a number with a unit, such as 500k or 10MiB", flag, s)
-	}
-	return int64(v * mult), nil
-}
-
-// maxSelected bounds the numbers in --files.
-const maxSelected = 1 << 20
-
-// priorities says which files are wanted: nil for all.
-func (o *transferFlags) priorities(t *metainfo.Torrent) ([]uint8, error) {
-	prio := make([]uint8, len(t.Files))
-	for i := range prio {
-		prio[i] = 4
-	}
-	if o.files != "" {
-		if err := selectNumbers(o.files, prio); err != nil {
-			return nil, err
-		}
-	}
-	for i := range t.Files {
-		name := t.Files[i].Path.String()
-		if len(o.selects) > 0 && !matchAny(o.selects, name) || matchAny(o.excludes, name) {
-			prio[i] = 0
-		}
-	}
-	for i, p := range prio {
-		if p > 0 && !t.Files[i].Pad() {
-			return prio, nil
-		}
-	}
-	return nil, fail(exitUsage, "no file of %s is selected", t.Name)
-}
-
-// selectNumbers reads "1,3-5" and clears the priority of all other files.
-func selectNumbers(list string, prio []uint8) error {
-	chosen := make([]bool, len(prio))
-	for _, part := range strings.Split(list, ",") {
-		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		a, err := strconv.Atoi(from)
-		b := a
-		if err == nil && isRange {
-			b, err = strconv.Atoi(to)
-		}
-		if err != nil || a < 1 || b < a || b > len(prio) || b > maxSelected {
-			return fail(exitUsage, "--files %s: want numbers from 1 to %d, such as 1,3-5", list, len(prio))
-		}
-		for i := a; i <= b; i++ {
-			chosen[i-1] = true
-		}
-	}
-	for i := range prio {
-		if !chosen[i] {
-			prio[i] = 0
+// checkTrackers refuses URLs that no announce could go to.
+func checkTrackers(flag string, urls []string) error {
+	for _, u := range urls {
+		v, err := url.Parse(u)
+		if err != nil || v.Hostname() == "" || v.Scheme != "http" && v.Scheme != "https" && v.Scheme != "udp" ||
+			v.Scheme == "udp" && v.Port() == "" {
+			return fail(exitUsage, "--%s %s: want an http or https URL, or udp://HOST:PORT", flag, u)
 		}
 	}
 	return nil
-}
-
-// matchAny matches a file's path, or its last element, against globs.
-func matchAny(globs []string, name string) bool {
-	for _, g := range globs {
-		if ok, _ := path.Match(g, name); ok {
-			return true
-		}
-		if ok, _ := path.Match(g, path.Base(name)); ok {
-			return true
-		}
-		if _, inner, found := strings.Cut(name, "/"); found {
-			if ok, _ := path.Match(g, inner); ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// checkGlobs refuses malformed globs, which would match nothing.
-func checkGlobs(flag string, globs []string) error {
-	for _, g := range globs {
-		if _, err := path.Match(g, ""); err != nil {
-			return fail(exitUsage, "--%s %s: %v", flag, g, err)
-		}
-	}
-	return nil
-}
-
-// size prints bytes for people.
-func size(n int64) string {
-	const units = "KMGTPE"
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, i := float64(n)/1024, 0
-	for v >= 1024 && i < len(units)-1 {
-		v, i = v/1024, i+1
-	}
-	return fmt.Sprintf("%.1f %ciB", v, units[i])
 }

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/shoal-bt/shoal/metainfo"
 )
@@ -20,7 +18,7 @@ func newInfo(st streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info X.torrent",
 		Short: "Show what a torrent file says",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants("X.torrent"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := loadSource(st, args[0])
 			if err != nil {
@@ -38,11 +36,14 @@ func newInfo(st streams) *cobra.Command {
 }
 
 func newMagnet(st streams) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "magnet X.torrent",
 		Short: "Print a torrent file as a magnet link",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Args:  wants("X.torrent"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseLater(c.Flags()); err != nil {
+				return err
+			}
 			t, err := loadSource(st, args[0])
 			if err == nil {
 				_, err = fmt.Fprintln(st.out, t.Magnet())
@@ -50,6 +51,10 @@ func newMagnet(st streams) *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().Bool("resolve", false, "")
+	c.Flags().StringP("output", "o", "", "")
+	markLater(c.Flags(), "resolve", "output")
+	return c
 }
 
 // kindOf is v1, v2 or hybrid.
@@ -203,9 +208,4 @@ func printJSON(st streams, v any) error {
 	e := json.NewEncoder(st.out)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

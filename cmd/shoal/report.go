@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -12,125 +11,114 @@ import (
 )
 
 // reporter tells the person or program at the other end what happens. It is safe
-// for concurrent use: several sources report to one.
+// for concurrent use: several transfers report to one.
 type reporter interface {
-	// event reports that something happened to a torrent; extra are further keys.
-	event(name string, hash metainfo.Hash, extra map[string]any)
-	// progress reports how far a torrent is.
-	progress(s engine.TorrentStats, eta time.Duration)
+	// event tells a program that something happened to a torrent.
+	event(name string, hash metainfo.Hash, extra keys)
+	// progress tells how far a torrent is, ended that nothing more will be told.
+	progress(p progress)
+	ended(id int)
 	// note tells a person one line, and a program nothing.
 	note(format string, args ...any)
-	// file reports a finished file by its path.
-	file(path string)
+	// file tells of a finished file, by its path.
+	file(hash metainfo.Hash, path string)
+	// fault tells the error that ended a transfer.
+	fault(hash metainfo.Hash, err error)
+	// log is where the program's log goes when it goes to stderr.
+	log() io.Writer
+	// pace is how often progress is worth telling.
+	pace() time.Duration
 	// close ends the report: a terminal is left on a fresh line.
 	close()
 }
 
-// jsonReporter writes NDJSON on stdout, one object an event.
-type jsonReporter struct {
-	mu  sync.Mutex
-	out io.Writer
+// keys are an event's keys besides those that all events have.
+type keys map[string]any
+
+// progress is how far a torrent is.
+type progress struct {
+	engine.TorrentStats
+	id    int // of the transfer: its place among the SOURCEs
+	phase string
+	eta   time.Duration // negative: unknown
+	said  string        // of trackers, in a few words
 }
 
-func (r *jsonReporter) event(name string, hash metainfo.Hash, extra map[string]any) {
-	m := map[string]any{"v": 1, "event": name, "t": float64(time.Now().UnixMicro()) / 1e6}
-	if !hash.IsZero() {
-		m["infohash"] = hash.String()
-	}
-	for k, v := range extra {
-		m[k] = v
-	}
-	line, err := json.Marshal(m)
+// Paces of progress.
+var (
+	progressEvery = 500 * time.Millisecond // of events
+	redrawEvery   = 200 * time.Millisecond // of a terminal
+	lineEvery     = 10 * time.Second       // of lines elsewhere
+)
+
+// jsonReporter writes NDJSON on stdout, one object an event. Only an error's one
+// line goes to stderr.
+type jsonReporter struct {
+	mu sync.Mutex
+	st streams
+}
+
+func (r *jsonReporter) event(name string, hash metainfo.Hash, extra keys) {
+	head, err := json.Marshal(struct {
+		V     int     `json:"v"`
+		Event string  `json:"event"`
+		T     float64 `json:"t"`
+		Hash  *string `json:"infohash"`
+	}{1, name, float64(time.Now().UnixMicro()) / 1e6, hexOf(hash)})
 	if err != nil {
 		return
 	}
+	line := head
+	if len(extra) > 0 {
+		rest, err := json.Marshal(extra)
+		if err != nil {
+			return
+		}
+		line = append(append(head[:len(head)-1], ','), rest[1:]...)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, _ = r.out.Write(append(line, '\n')) // whoever read it is gone: the transfer goes on
+	_, _ = r.st.out.Write(append(line, '\n')) // whoever read it is gone: the transfer goes on
 }
 
-func (r *jsonReporter) progress(s engine.TorrentStats, eta time.Duration) {
-	m := map[string]any{
-		"state": s.State.String(), "bytes_done": s.Done, "bytes_total": s.Wanted,
-		"bytes_down": s.Down, "bytes_up": s.Up, "bytes_wasted": s.Wasted, "bytes_rehashed": s.Rehashed,
-		"down_rate": s.DownRate, "up_rate": s.UpRate, "peers": s.Peers, "seeds": s.Seeds, "banned": s.Banned,
+// hexOf is an info-hash for JSON: null where an event is of no torrent.
+func hexOf(h metainfo.Hash) *string {
+	if h.IsZero() {
+		return nil
+	}
+	s := h.String()
+	return &s
+}
+
+func (r *jsonReporter) progress(p progress) {
+	m := keys{
+		"state": p.phase, "bytes_done": p.Done, "bytes_total": p.Wanted,
+		"bytes_down": p.Down, "bytes_up": p.Up, "bytes_wasted": p.Wasted, "bytes_rehashed": p.Rehashed,
+		"down_rate": p.DownRate, "up_rate": p.UpRate, "peers": p.Peers, "seeds": p.Seeds, "banned": p.Banned,
 		"eta": nil,
 	}
-	if eta >= 0 {
-		m["eta"] = int64(eta / time.Second)
+	if p.eta >= 0 {
+		m["eta"] = int64(p.eta / time.Second)
 	}
-	r.event("progress", s.InfoHash, m)
+	if p.CheckTotal > 0 {
+		m["checked"], m["check_total"] = p.Checked, p.CheckTotal
+	}
+	r.event("progress", p.InfoHash, m)
 }
 
+func (r *jsonReporter) file(hash metainfo.Hash, path string) {
+	r.event("file", hash, keys{"path": path})
+}
+
+func (r *jsonReporter) fault(hash metainfo.Hash, err error) {
+	r.event("error", hash, keys{"error": oneLine(err.Error()), "exit_code": exitCode(err), "fatal": true})
+	if !isSignal(err) {
+		complain(r.st, err)
+	}
+}
+
+func (r *jsonReporter) ended(int)           {}
 func (r *jsonReporter) note(string, ...any) {}
-func (r *jsonReporter) file(string)         {}
+func (r *jsonReporter) log() io.Writer      { return r.st.err }
+func (r *jsonReporter) pace() time.Duration { return progressEvery }
 func (r *jsonReporter) close()              {}
-
-// textReporter writes for people: progress to stderr, finished files to stdout.
-type textReporter struct {
-	mu       sync.Mutex
-	out, err io.Writer
-	tty      bool // redraw in place
-	color    bool
-	width    func() int
-	drawn    bool
-	last     map[metainfo.Hash]time.Time // of the last line, where it is no terminal
-}
-
-// lineEvery is the pace of progress lines where nothing can be redrawn.
-const lineEvery = 10 * time.Second
-
-func (r *textReporter) event(name string, _ metainfo.Hash, extra map[string]any) {
-	if name == "listening" {
-		r.note("listening on %v", extra["addr"])
-	}
-}
-
-func (r *textReporter) progress(s engine.TorrentStats, eta time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.tty {
-		r.clearLocked()
-		fmt.Fprint(r.err, progressLine(s, eta, r.width()))
-		r.drawn = true
-		return
-	}
-	if r.last == nil {
-		r.last = map[metainfo.Hash]time.Time{}
-	}
-	if now := time.Now(); now.Sub(r.last[s.InfoHash]) >= lineEvery {
-		r.last[s.InfoHash] = now
-		fmt.Fprintln(r.err, progressLine(s, eta, 0))
-	}
-}
-
-// clearLocked removes the line that was drawn in place.
-func (r *textReporter) clearLocked() {
-	if r.drawn {
-		fmt.Fprint(r.err, "\r\x1b[K")
-		r.drawn = false
-	}
-}
-
-func (r *textReporter) note(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.clearLocked()
-	fmt.Fprintf(r.err, format+"\n", args...)
-}
-
-func (r *textReporter) file(path string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.clearLocked()
-	fmt.Fprintln(r.out, path)
-}
-
-func (r *textReporter) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.drawn {
-		fmt.Fprintln(r.err)
-		r.drawn = false
-	}
-}

@@ -14,19 +14,22 @@ const maxTorrentFile = 64 << 20
 // loadSource reads a SOURCE that is a torrent file, or "-" for standard input.
 func loadSource(io streams, source string) (*metainfo.Torrent, error) {
 	switch {
-	case strings.HasPrefix(source, "magnet:"):
+	case isMagnet(source):
 		if _, err := metainfo.ParseLink(source); err != nil {
 			return nil, err
 		}
-		return nil, fail(exitUsage, "magnet links come with a later version; give a torrent file")
-	case strings.Contains(source, "://"):
+		return nil, fileOnly("magnet links")
+	case strings.Contains(source, "://") && !exists(source):
 		return nil, unknownScheme(source)
 	case isHash(source):
-		return nil, fail(exitUsage, "info-hashes come with a later version; give a torrent file")
+		return nil, fileOnly("info-hashes")
 	}
 	raw, err := readSource(io, source)
 	if err != nil {
 		return nil, err
+	}
+	if source == "-" {
+		source = "standard input"
 	}
 	t, err := metainfo.Load(raw)
 	if err != nil {
@@ -35,21 +38,30 @@ func loadSource(io streams, source string) (*metainfo.Torrent, error) {
 	return t, nil
 }
 
+// fileOnly refuses a kind of SOURCE that comes later.
+func fileOnly(what string) error {
+	return fail(exitUsage, "%s come with a later version of shoal; give a torrent file", what)
+}
+
 func unknownScheme(source string) error {
 	scheme, _, _ := strings.Cut(source, "://")
 	if s := strings.ToLower(scheme); s == "http" || s == "https" {
-		return fail(exitUsage, "torrents by URL come with a later version; fetch %s and give the file", source)
+		return fileOnly("URLs of torrents")
 	}
 	return fail(exitUsage, "%s: unknown scheme %q: want a torrent file, magnet link, info-hash or -", source, scheme)
 }
 
+// isMagnet reports whether a SOURCE is a magnet link, right or wrong.
+func isMagnet(s string) bool { return len(s) > 7 && strings.EqualFold(s[:7], "magnet:") }
+
 // isHash reports whether a SOURCE is an info-hash and no file.
 func isHash(s string) bool {
-	if len(s) != 40 && len(s) != 64 || strings.Trim(s, "0123456789abcdefABCDEF") != "" {
-		return false
-	}
-	_, err := os.Stat(s)
-	return err != nil
+	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdefABCDEF") == "" && !exists(s)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func readSource(st streams, source string) ([]byte, error) {

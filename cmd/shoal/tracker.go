@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
+	"net/netip"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -14,37 +14,45 @@ import (
 
 func newTracker(st streams) *cobra.Command {
 	var listen string
-	var interval time.Duration
+	var interval span
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "tracker --listen HOST:PORT",
 		Short: "Run a tracker, HTTP and UDP on one port",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			ctx, stop := interruptible()
 			defer stop()
-			s, err := server.Listen(context.Background(), listen, server.Config{Interval: interval})
+			s, err := server.Listen(context.Background(), listen, server.Config{Interval: interval.Duration})
 			if err != nil {
-				return fail(exitIO, "can't listen on %s: %w", listen, err)
+				return fail(exitIO, "can't listen on %s: %w; give another --listen", listen, err)
 			}
+			rep := newReporter(st, asJSON)
+			at := reachable(s.Addr())
 			if asJSON {
-				(&jsonReporter{out: st.out}).event("listening", metainfo.Hash{}, map[string]any{"addr": s.Addr().String()})
+				rep.event("listening", metainfo.Hash{}, keys{"addr": s.Addr().String(), "port": s.Addr().Port(),
+					"announce": []string{"http://" + at + "/announce", "udp://" + at + "/announce"}})
 			} else {
-				fmt.Fprintf(st.out, "http://%v/announce\nudp://%v\n", s.Addr(), s.Addr())
+				fmt.Fprintf(st.out, "http://%s/announce\nudp://%s/announce\n", at, at)
 			}
 			<-ctx.Done()
 			if err := s.Close(); err != nil {
 				return err
 			}
-			var ex *exitError
-			if errors.As(context.Cause(ctx), &ex) {
-				return &exitError{ex.code, errors.New("")}
-			}
-			return nil
+			return context.Cause(ctx)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:6969", "`HOST:PORT`; port 0 is any free one")
-	c.Flags().DurationVar(&interval, "interval", 0, "announce interval that peers are told (default 30m)")
+	c.Flags().Var(&interval, "interval", "announce interval that peers are told (default 30m)")
 	c.Flags().BoolVar(&asJSON, "json", false, "NDJSON events on stdout")
 	return c
+}
+
+// reachable is an address for URLs: one that stands for all of this machine's is
+// reached by its name.
+func reachable(a netip.AddrPort) string {
+	if a.Addr().IsUnspecified() {
+		return "localhost:" + strconv.Itoa(int(a.Port()))
+	}
+	return a.String()
 }

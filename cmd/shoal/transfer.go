@@ -3,249 +3,255 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/shoal-bt/shoal/engine"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
 )
 
 // transfer is one SOURCE on its way: added to the engine, watched until it is done,
-// has failed or is interrupted.
+// has failed or is interrupted. It is owned by the goroutine of its run.
+//
+// Events make it quick, but they may be lost when many come at once; what matters is
+// looked up in the snapshot of every tick as well.
 type transfer struct {
-	opt   *transferFlags
-	rep   reporter
-	eng   *engine.Engine
-	add   engine.AddOptions
-	start time.Time
+	opt    *transferFlags
+	rep    reporter
+	id     int // place among the SOURCEs
+	source string
+	name   string
+	hash   metainfo.Hash
+	add    engine.AddOptions
+	opened func(context.Context) // told when the storage is open, once; may be nil
+	start  time.Time
+	err    error // why it ended; nil is success
 
-	t       *engine.Torrent
-	events  <-chan engine.Event
-	stats   engine.TorrentStats // the last snapshot
-	done    bool                // all that is wanted is verified on disk
-	doneAt  time.Time
-	moved   time.Time // when something last moved
-	mark    int64     // bytes verified and uploaded then
-	warned  bool      // the lack of peers has been explained
-	trouble error
-	urls    map[string]string // what each tracker said last
+	t        *engine.Torrent
+	events   <-chan engine.Event
+	stats    engine.TorrentStats // the last snapshot
+	added    bool                // has been told
+	troubled bool                // the disk is in trouble
+	told     []bool              // by file: its path has been told
+	flushed  chan error          // answers the flush that is under way; nil: none
+	done     bool                // all that is wanted is verified and durable
+	doneAt   time.Time
+	moves    moves
+	voices   voices
 }
 
-// Paces of a transfer.
-const (
-	progressEvery = 500 * time.Millisecond
-	explainAfter  = 15 * time.Second // without any peer
-	stopAnnounce  = 3 * time.Second  // for trackers to hear "stopped"
-)
+// stopAnnounce is how long trackers have to hear that we stop.
+const stopAnnounce = 3 * time.Second
 
 // run carries the transfer to its end and returns why it ended: nil is success.
-func (x *transfer) run(ctx context.Context) error {
-	x.start, x.moved = time.Now(), time.Now()
-	x.urls = map[string]string{}
-	events, cancel := x.eng.Events(8192)
-	defer cancel()
-	x.events = events
-	t, err := x.eng.Add(ctx, x.add)
-	if err != nil {
-		x.rep.event("error", x.add.Torrent.Hash, map[string]any{"error": err.Error()})
-		return err
+func (x *transfer) run(ctx context.Context, eng *engine.Engine) error {
+	x.start = time.Now()
+	x.moves.at = x.start
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	x.t = t
-	x.rep.event("added", t.Hash(), map[string]any{"name": t.Meta().Name, "bytes_total": t.Meta().Size(), "output": x.add.Dir})
-	err = x.watch(ctx)
-	x.snapshot()
-	x.rep.progress(x.stats, x.stats.ETA)
-	if err != nil && !errors.Is(err, context.Canceled) {
-		x.rep.event("error", t.Hash(), map[string]any{"error": err.Error(), "exit_code": exitCode(err)})
+	err := x.carry(ctx, eng)
+	if errors.Is(err, storage.ErrMissing) && !x.opt.seedOnly {
+		x.rep.note("%s was here before and is gone: starting over", x.name)
+		x.add.Storage.Check = true
+		err = x.carry(ctx, eng)
 	}
 	return err
 }
 
+// carry adds the torrent, watches it, and closes it.
+func (x *transfer) carry(ctx context.Context, eng *engine.Engine) error {
+	events, cancel := eng.Events(8192)
+	defer cancel()
+	x.events = events
+	t, err := eng.Add(ctx, x.add)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	x.t = t
+	if x.told == nil {
+		x.told = make([]bool, len(t.Meta().Files))
+	}
+	x.tellAdded()
+	err = ended(ctx, x.watch(ctx))
+	x.snapshot()
+	if x.stats.State != engine.Failed {
+		x.report() // with the last counters
+	}
+	if bad := t.Close(context.Background(), stopAnnounce); bad != nil && err == nil {
+		x.rep.note("%s: %v", x.name, bad) // the data is there all the same
+	}
+	return err
+}
+
+// ended gives the signal as the reason of what it has ended.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// tellAdded describes the torrent to a program.
+func (x *transfer) tellAdded() {
+	if x.added {
+		return
+	}
+	x.added = true
+	m := x.t.Meta()
+	x.rep.event("added", x.hash, keys{"name": m.Name, "source": x.source, "output": x.add.Dir})
+	x.rep.event("metadata", x.hash, keys{"name": m.Name, "bytes_total": m.Size(), "files": len(m.Files),
+		"pieces": m.Lengths.Pieces(), "piece_length": m.Lengths.PieceLen(), "private": m.Private})
+	if x.quiet() && !x.opt.seedOnly {
+		x.rep.note("%s: no tracker and no --peer, so this waits for peers that find us", x.name)
+	}
+}
+
+// quiet reports whether there is nobody to ask for peers.
+func (x *transfer) quiet() bool {
+	return len(x.add.Peers) == 0 && (x.add.NoTrackers || len(x.add.Trackers)+len(x.add.Torrent.Trackers) == 0)
+}
+
 // watch waits for the end.
 func (x *transfer) watch(ctx context.Context) error {
-	tick := time.NewTicker(progressEvery)
+	tick := time.NewTicker(x.rep.pace())
 	defer tick.Stop()
 	for {
+		var err error
 		select {
 		case ev, ok := <-x.events:
 			if !ok {
 				return engine.ErrClosed
 			}
-			if err := x.onEvent(ctx, ev); err != nil {
-				return err
-			}
+			err = x.onEvent(ctx, ev)
+		case bad := <-x.flushed:
+			err = x.onFlushed(ctx, bad)
 		case <-tick.C:
-			x.snapshot()
-			x.rep.progress(x.stats, x.stats.ETA)
-			if err := x.overdue(); err != nil {
-				return err
-			}
+			err = x.onTick(ctx)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if x.finished() {
-			return nil
+		if err != nil || x.finished() {
+			return err
 		}
 	}
 }
 
+// askTime bounds a question to the engine.
+const askTime = 2 * time.Second
+
 func (x *transfer) snapshot() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
 	if s, err := x.t.Stats(ctx); err == nil {
 		x.stats = s
 	}
 }
 
-// onEvent takes one event of the engine.
-func (x *transfer) onEvent(ctx context.Context, ev engine.Event) error {
-	if ev.Hash != x.t.Hash() {
-		return nil
+// onTick looks at everything anew.
+func (x *transfer) onTick(ctx context.Context) error {
+	x.snapshot()
+	x.report()
+	if err := x.onState(ctx); err != nil {
+		return err
 	}
-	switch ev.Kind {
-	case engine.PieceVerified:
-		x.rep.event("piece", ev.Hash, map[string]any{"piece": ev.Piece})
-	case engine.PieceFailed:
-		x.rep.event("piece_failed", ev.Hash, map[string]any{"piece": ev.Piece})
-	case engine.PeerBanned:
-		x.rep.event("banned", ev.Hash, map[string]any{"peer": ev.Addr.String(), "piece": ev.Piece})
-		x.rep.note("banned %v", ev.Err)
-	case engine.FileCompleted:
-		x.rep.event("file", ev.Hash, map[string]any{"path": ev.Path})
-		x.rep.file(ev.Path)
-	case engine.TrackerReport:
-		x.onTracker(ev)
-	case engine.DiskTrouble:
-		return x.onTrouble(ev)
-	case engine.TorrentFailed:
-		return ev.Err
-	case engine.Completed:
-		return x.onComplete(ctx)
-	}
-	return nil
+	return x.overdue(time.Now())
 }
 
-func (x *transfer) onTracker(ev engine.Event) {
-	said := ev.Report.Err
-	if x.urls[ev.URL] != said {
-		x.urls[ev.URL] = said
-		if said != "" {
-			x.rep.note("tracker %s: %s", ev.URL, said)
-		}
+// onState acts upon the last snapshot.
+func (x *transfer) onState(ctx context.Context) error {
+	s := &x.stats
+	if s.State != engine.Starting && s.State != engine.Failed && x.opened != nil {
+		x.opened(ctx)
+		x.opened = nil
 	}
-}
-
-// onTrouble: a one-shot download ends when the disk does; one that was asked to stay
-// waits for the disk to come back.
-func (x *transfer) onTrouble(ev engine.Event) error {
-	x.trouble = ev.Err
-	if ev.Err == nil {
-		x.rep.note("the disk is well again")
-		x.moved = time.Now()
-		return nil
-	}
-	x.rep.event("error", ev.Hash, map[string]any{"error": ev.Err.Error(), "disk_full": ev.NoSpace})
-	x.rep.note("%v", ev.Err)
 	switch {
-	case x.opt.stays():
-		return nil
-	case ev.NoSpace:
-		return &exitError{exitDiskFull, ev.Err}
+	case s.State == engine.Failed:
+		return x.failure()
+	case s.State == engine.Seeding && s.Done < s.Wanted && x.opt.seedOnly && !x.done:
+		return x.incomplete(ctx)
+	case s.State == engine.Seeding && s.Done == s.Wanted:
+		x.flush(ctx)
 	}
-	return &exitError{exitIO, ev.Err}
+	return x.onTrouble(s.Err, s.NoSpace)
 }
 
-// onComplete makes the data durable and says so.
-func (x *transfer) onComplete(ctx context.Context) error {
-	if x.done {
-		return nil
+// flush begins to make the data durable.
+func (x *transfer) flush(ctx context.Context) {
+	if x.done || x.flushed != nil {
+		return
+	}
+	if !x.opt.seedOnly {
+		x.rep.event("flushing", x.hash, nil)
+	}
+	answer := make(chan error, 1)
+	x.flushed = answer
+	go func() { answer <- x.t.Sync(ctx) }()
+}
+
+// onFlushed tells the files and the completion.
+func (x *transfer) onFlushed(ctx context.Context, err error) error {
+	x.flushed = nil
+	switch {
+	case errors.Is(err, engine.ErrBusy):
+		return nil // the next tick tries again
+	case err != nil && ctx.Err() == nil:
+		return x.diskError(err)
+	case err != nil:
+		return err
 	}
 	x.snapshot()
-	x.rep.progress(x.stats, 0)
-	x.rep.event("flushing", x.t.Hash(), nil)
-	if err := x.t.Sync(ctx); err != nil {
-		return &exitError{exitIO, err}
-	}
 	x.done, x.doneAt = true, time.Now()
-	x.rep.event("complete", x.t.Hash(), map[string]any{"bytes_total": x.stats.Wanted, "seconds": time.Since(x.start).Seconds()})
+	x.moves.at = x.doneAt
+	if err := x.tellFiles(ctx); err != nil {
+		return err
+	}
+	x.report()
+	x.rep.event("complete", x.hash, keys{"bytes_total": x.stats.Wanted, "seconds": time.Since(x.start).Seconds()})
+	if x.opt.stays() {
+		x.rep.note("%s: complete, seeding", x.name)
+	}
 	return nil
 }
 
-// finished reports whether there is nothing left to stay for.
-func (x *transfer) finished() bool {
-	if !x.done {
-		return false
-	}
-	o := x.opt
+// report tells how far it is.
+func (x *transfer) report() {
+	p := progress{TorrentStats: x.stats, id: x.id, phase: x.stats.State.String(), eta: x.stats.ETA, said: x.voices.text()}
+	p.InfoHash, p.Name = x.hash, x.name
 	switch {
-	case o.seedTime > 0 && time.Since(x.doneAt) >= o.seedTime:
-		return true
-	case o.seedRatio > 0 && float64(x.stats.UpEver) >= o.seedRatio*float64(max(x.stats.DownEver, x.stats.Total)):
-		return true
+	case x.flushed != nil && !x.opt.seedOnly:
+		p.phase, p.eta = "flushing", 0
+	case x.done:
+		p.eta = 0
 	}
-	return !o.stays()
+	x.rep.progress(p)
 }
 
-// overdue ends a transfer that has not moved for --timeout, and explains in time why
-// there is no peer.
-func (x *transfer) overdue() error {
-	now := time.Now()
-	if moved := x.stats.Done + x.stats.Up + x.stats.Rehashed; moved != x.mark || x.stats.State == engine.Checking {
-		x.mark, x.moved = moved, now
+// conclude tells why the transfer has ended, and its sums.
+func (x *transfer) conclude(err error) {
+	x.rep.ended(x.id)
+	x.err = err
+	if err != nil {
+		x.rep.fault(x.hash, x.explained(err))
 	}
-	if x.done {
-		return nil
-	}
-	if !x.warned && x.stats.Peers == 0 && x.stats.Down == 0 && now.Sub(x.start) >= explainAfter {
-		x.warned = true
-		x.rep.note("%s", x.explain())
-	}
-	if x.opt.timeout <= 0 || now.Sub(x.moved) < x.opt.timeout {
-		return nil
-	}
-	if x.stats.Down == 0 || x.stats.Done == 0 {
-		return fail(exitNoPeers, "%s", x.explain())
-	}
-	return fail(exitUnfinished, "%s: no progress for %v: %s", x.t.Meta().Name, x.opt.timeout, x.explain())
-}
-
-// explain says what was tried and why there is no peer.
-func (x *transfer) explain() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	var said []string
-	trackers, _ := x.t.Trackers(ctx)
-	for _, tr := range trackers {
-		what := tr.State
-		if tr.Err != "" {
-			what = tr.Err
-		} else if tr.State == "working" {
-			what = fmt.Sprintf("%d seeds, %d leechers", tr.Seeds, tr.Leechers)
-		}
-		said = append(said, fmt.Sprintf("tracker %s: %s", tr.URL, what))
-	}
-	if len(trackers) == 0 {
-		said = append(said, "no trackers")
-	}
-	said = append(said, fmt.Sprintf("%d addresses known", x.stats.Known))
-	if n := len(x.stats.Failures); n > 0 {
-		said = append(said, "last tried "+x.stats.Failures[n-1])
-	}
-	head := "no peer yet"
-	if x.stats.Peers > 0 {
-		head = fmt.Sprintf("%d peers connected, none with what is missing", x.stats.Peers)
-	}
-	return head + ": " + strings.Join(said, "; ")
-}
-
-// summary reports the sums of a transfer that has ended.
-func (x *transfer) summary(code int) {
-	s := x.stats
+	s := &x.stats
 	secs := time.Since(x.start).Seconds()
-	x.rep.event("summary", x.add.Torrent.Hash, map[string]any{
+	x.rep.event("summary", x.hash, keys{
+		"source": x.source, "name": x.name,
 		"bytes_down": s.Down, "bytes_up": s.Up, "bytes_wasted": s.Wasted, "bytes_rehashed": s.Rehashed,
 		"bytes_done": s.Done, "bytes_total": s.Wanted, "banned": s.Banned, "hash_fails": s.HashFails,
-		"seconds": secs, "exit_code": code,
+		"seconds": secs, "exit_code": exitCode(err),
 	})
-	x.rep.note("%s: %s of %s, down %s in %.1f s, up %s", x.add.Torrent.Name, size(s.Done), size(s.Wanted), size(s.Down), secs, size(s.Up))
+	if s.Wanted > 0 {
+		x.rep.note("%s: %s, down %s in %.1f s (%s/s), up %s, wasted %s", x.name, amountOf(s),
+			size(s.Down), secs, size(int64(float64(s.Down)/max(secs, 0.001))), size(s.Up), size(s.Wasted))
+	}
+}
+
+// amountOf is how much there is, for the last line about a torrent.
+func amountOf(s *engine.TorrentStats) string {
+	if s.Done == s.Wanted {
+		return size(s.Wanted) + " complete"
+	}
+	return size(s.Done) + " of " + size(s.Wanted)
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,13 +21,20 @@ func newVerify(st streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify X.torrent --data DIR",
 		Short: "Hash data and compare it with a torrent",
-		Args:  cobra.ExactArgs(1),
+		Long: `Hash data and compare it with a torrent. Nothing is changed. Files that are not
+whole are listed on standard output, and make the exit code 8.`,
+		Args: wants("X.torrent"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := loadSource(st, args[0])
 			if err != nil {
 				return err
 			}
-			return verify(st, t, data, asJSON)
+			v := &verifier{st: st, t: t, rep: newReporter(st, asJSON), json: asJSON}
+			defer v.rep.close()
+			if v.dir = dataFolder(data, t); !exists(v.dir) {
+				return fail(exitNotFound, "%s: no such folder; say with --data where %s is", data, t.Name)
+			}
+			return v.run()
 		},
 	}
 	c.Flags().StringVar(&data, "data", ".", "`DIR` in which the torrent's file or folder is")
@@ -33,86 +42,119 @@ func newVerify(st streams) *cobra.Command {
 	return c
 }
 
-// verify checks all data of a torrent without changing any of it.
-func verify(st streams, t *metainfo.Torrent, data string, asJSON bool) error {
-	o := &transferFlags{json: asJSON}
-	rep := o.reporter(st)
-	defer rep.close()
+// verifier checks the data of one torrent.
+type verifier struct {
+	st   streams
+	t    *metainfo.Torrent
+	rep  reporter
+	json bool
+	dir  string
+}
+
+// run checks all data without changing any of it.
+func (v *verifier) run() error {
 	ctx, stop := interruptible()
 	defer stop()
-	dir, err := filepath.Abs(data)
-	if err != nil {
-		return err
-	}
 	eng, err := engine.New(engine.Config{NoListen: true})
 	if err != nil {
 		return err
 	}
 	defer eng.Close(0)
-	events, cancel := eng.Events(65536)
-	defer cancel()
 	start := time.Now()
-	tor, err := eng.Add(ctx, engine.AddOptions{Torrent: t, Dir: dir, NoTrackers: true, Paused: true, SeedOnly: true,
+	tor, err := eng.Add(ctx, engine.AddOptions{Torrent: v.t, Dir: v.dir, NoTrackers: true, Paused: true, SeedOnly: true,
 		Storage: storage.Options{Check: true, ReadOnly: true}})
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
-	s, err := awaitCheck(ctx, rep, tor, events)
+	s, err := v.await(ctx, tor)
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
-	return reportCheck(ctx, st, rep, tor, s, time.Since(start), asJSON)
-}
-
-// awaitCheck waits until the check has ended.
-func awaitCheck(ctx context.Context, rep reporter, tor *engine.Torrent, events <-chan engine.Event) (engine.TorrentStats, error) {
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case ev := <-events:
-			if ev.Kind == engine.TorrentFailed {
-				return engine.TorrentStats{}, ev.Err
-			}
-			if ev.Kind == engine.StateChanged && ev.State == engine.Paused {
-				return tor.Stats(ctx)
-			}
-		case <-tick.C:
-			if s, err := tor.Stats(ctx); err == nil {
-				rep.progress(s, -1)
-			}
-		case <-ctx.Done():
-			return engine.TorrentStats{}, context.Cause(ctx)
-		}
-	}
-}
-
-// reportCheck says what is right, what is missing, and lists the files that are not whole.
-func reportCheck(ctx context.Context, st streams, rep reporter, tor *engine.Torrent, s engine.TorrentStats, took time.Duration, asJSON bool) error {
 	files, err := tor.Files(ctx)
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
-	bad := 0
-	for _, f := range files {
-		if f.Done < f.Length && !f.Pad {
-			bad++
-			rep.event("file", s.InfoHash, map[string]any{"path": f.Path, "bytes_done": f.Done, "bytes_total": f.Length, "ok": false})
-			rep.note("%s: %s of %s", printable(f.Path), size(f.Done), size(f.Length))
+	v.rep.ended(0)
+	return v.judge(s, files, time.Since(start))
+}
+
+// lookEvery is the pace at which the end of a check is looked for.
+const lookEvery = 20 * time.Millisecond
+
+// await waits until the check has ended.
+func (v *verifier) await(ctx context.Context, tor *engine.Torrent) (engine.TorrentStats, error) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	var told time.Time
+	for {
+		s, err := tor.Stats(ctx)
+		switch {
+		case err != nil:
+			return s, err
+		case s.State == engine.Failed:
+			return s, fail(exitIO, "%s: %s", v.t.Name, s.Err)
+		case s.State == engine.Paused:
+			return s, nil
+		case time.Since(told) >= v.rep.pace():
+			told = time.Now()
+			v.rep.progress(progress{TorrentStats: s, phase: s.State.String(), eta: -1})
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return s, context.Cause(ctx)
 		}
 	}
-	ok := s.Have == s.Pieces
-	code := exitOK
-	if !ok {
-		code = exitBadData
+}
+
+// judge says what is right and what is not. A file counts as wrong also if it is
+// longer than it should be.
+func (v *verifier) judge(s engine.TorrentStats, files []engine.FileStats, took time.Duration) error {
+	bad := 0
+	for _, f := range files {
+		if f.Pad {
+			continue
+		}
+		if why := v.wrong(&f); why != "" {
+			bad++
+			v.rep.event("file", s.InfoHash, keys{"path": f.Path, "bytes_done": f.Done, "bytes_total": f.Length, "ok": false, "error": why})
+			if !v.json {
+				fmt.Fprintf(v.st.out, "%s: %s\n", printable(f.Path), why)
+			}
+		}
 	}
-	rep.event("summary", s.InfoHash, map[string]any{"pieces": s.Pieces, "pieces_ok": s.Have, "bytes_rehashed": s.Rehashed,
-		"files_bad": bad, "seconds": took.Seconds(), "exit_code": code})
-	if !asJSON {
-		fmt.Fprintf(st.out, "%d of %d pieces are right\n", s.Have, s.Pieces)
+	var err error
+	if s.Have < s.Pieces || bad > 0 {
+		err = fail(exitBadData, "%s in %s: %d of %d pieces are wrong or missing, in %d of %d files", s.Name, v.dir, s.Pieces-s.Have, s.Pieces, bad, len(files))
 	}
-	if !ok {
-		return fail(exitBadData, "%s: %d of %d pieces are wrong or missing, in %d files", s.Name, s.Pieces-s.Have, s.Pieces, bad)
+	v.rep.event("summary", s.InfoHash, keys{"pieces": s.Pieces, "pieces_ok": s.Have, "bytes_rehashed": s.Rehashed,
+		"files_bad": bad, "seconds": took.Seconds(), "exit_code": exitCode(err)})
+	if !v.json && err == nil {
+		fmt.Fprintf(v.st.out, "%s: all %d pieces are right (%s)\n", printable(s.Name), s.Pieces, size(s.Total))
 	}
-	return nil
+	return err
+}
+
+// wrong says what is wrong with a file, "" for nothing.
+func (v *verifier) wrong(f *engine.FileStats) string {
+	info, err := os.Lstat(filepath.Join(v.dir, filepath.FromSlash(f.Path)))
+	link := err == nil && info.Mode()&os.ModeSymlink != 0
+	if link {
+		info, err = os.Stat(filepath.Join(v.dir, filepath.FromSlash(f.Path)))
+	}
+	switch {
+	case f.Length == 0 && (err == nil || link):
+		return ""
+	case os.IsNotExist(err):
+		return "missing"
+	case err != nil:
+		return strings.TrimPrefix(err.Error(), "stat ")
+	case f.Done < f.Length && info.Size() < f.Length:
+		return fmt.Sprintf("%d of %d bytes, %d of them verified", info.Size(), f.Length, f.Done)
+	case f.Done < f.Length:
+		return fmt.Sprintf("%d of %d bytes verified", f.Done, f.Length)
+	case info.Size() > f.Length:
+		return fmt.Sprintf("%d bytes too long", info.Size()-f.Length)
+	}
+	return ""
 }

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shoal-bt/shoal/engine"
+	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/storage"
+)
+
+// atOnce transfers run at a time.
+const atOnce = 3
+
+// batch is all transfers of one command. It owns their engine and the order in
+// which they come.
+type batch struct {
+	opt *transferFlags
+	st  streams
+	cfg engine.Config
+	rep reporter
+	all []*transfer
+	eng *engine.Engine
+}
+
+// refuseClashes refuses a torrent that another SOURCE has named before it, and one
+// whose files would be written over those of another.
+func (b *batch) refuseClashes() {
+	owner := map[metainfo.Hash]*transfer{}
+	paths := map[string]*transfer{}
+	for _, x := range b.all {
+		if x.err != nil {
+			continue
+		}
+		if first := owner[x.hash]; first != nil {
+			x.err = fail(exitExists, "%s: the same torrent as %s", x.source, first.source)
+			continue
+		}
+		owner[x.hash] = x
+		for i := range x.add.Torrent.Files {
+			f := &x.add.Torrent.Files[i]
+			if x.add.Storage.Priority[i] == 0 || f.Pad() {
+				continue
+			}
+			path := f.Path.String()
+			if other := paths[path]; other != nil && other != x {
+				x.err = fail(exitExists, "%s: its %s would be written over that of %s; give them different --output", x.source, path, other.source)
+				break
+			}
+			paths[path] = x
+		}
+	}
+}
+
+// run runs all transfers and returns the error of the first that failed, in the
+// order of the SOURCEs. Everything but its code has been told by then.
+func (b *batch) run() error {
+	start := time.Now()
+	signal.Ignore(syscall.SIGPIPE) // whoever reads our output may go; the transfers stay
+	ctx, stop := interruptible()
+	defer stop()
+	defer b.rep.close()
+	var ready []*transfer
+	for _, x := range b.all {
+		if x.start = start; x.err != nil {
+			x.conclude(x.err)
+		} else {
+			ready = append(ready, x)
+		}
+	}
+	if len(ready) > 0 {
+		b.transferAll(ctx, ready)
+	}
+	return b.conclude(start)
+}
+
+// transferAll runs what could be loaded.
+func (b *batch) transferAll(ctx context.Context, ready []*transfer) {
+	log, closeLog, err := b.opt.logger(b.rep.log())
+	if err == nil {
+		defer closeLog()
+		b.cfg.Logger = log
+		if !b.opt.seedOnly {
+			err = makeOutput(b.opt.output)
+		}
+	}
+	if err == nil {
+		err = b.attempt(ctx, ready)
+	}
+	if errors.Is(err, storage.ErrLocked) {
+		// The data is being downloaded or seeded by another process, which has its
+		// record. It can be seeded twice all the same.
+		b.cfg.StateDir = ""
+		err = b.attempt(ctx, ready)
+	}
+	if err != nil {
+		for _, x := range ready {
+			x.conclude(err)
+		}
+	}
+}
+
+// attempt runs transfers on a new engine. An error is one of all; those of single
+// transfers are told and kept by them. It is ErrLocked only for a seed.
+func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
+	eng, err := engine.New(b.cfg)
+	if err != nil {
+		return fail(exitIO, "can't listen on %v: %w; choose another --port, or 0 for any free one", b.cfg.Listen, err)
+	}
+	b.eng = eng
+	defer eng.Close(stopAnnounce)
+	if b.opt.seedOnly {
+		ready[0].opened = b.tellAddrs
+		if err := ready[0].run(ctx, eng); errors.Is(err, storage.ErrLocked) && b.cfg.StateDir != "" {
+			return err
+		} else {
+			ready[0].conclude(err)
+		}
+		return nil
+	}
+	b.tellAddrs(ctx)
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for _, x := range ready {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			x.conclude(x.run(ctx, eng))
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+// tellAddrs tells where the engine listens.
+func (b *batch) tellAddrs(ctx context.Context) {
+	addrs, err := b.eng.Addrs(ctx)
+	if err != nil {
+		return // it ends
+	}
+	var hash metainfo.Hash
+	if len(b.all) == 1 {
+		hash = b.all[0].hash
+	}
+	for _, a := range addrs {
+		b.rep.event("listening", hash, keys{"addr": a.String(), "port": a.Port()})
+	}
+}
+
+// conclude tells the sums of all transfers and chooses the exit code.
+func (b *batch) conclude(start time.Time) error {
+	var first error
+	var down, up, wasted, rehashed int64
+	for _, x := range b.all {
+		if x.err != nil && first == nil {
+			first = x.err
+		}
+		down, up = down+x.stats.Down, up+x.stats.Up
+		wasted, rehashed = wasted+x.stats.Wasted, rehashed+x.stats.Rehashed
+	}
+	if n := len(b.all); n > 1 {
+		secs := time.Since(start).Seconds()
+		b.rep.event("summary", metainfo.Hash{}, keys{"sources": n, "bytes_down": down, "bytes_up": up, "bytes_wasted": wasted,
+			"bytes_rehashed": rehashed, "seconds": secs, "exit_code": exitCode(first)})
+		b.rep.note("%d torrents: down %s in %.1f s, up %s", n, size(down), secs, size(up))
+	}
+	switch {
+	case first == nil:
+		return nil
+	case isSignal(first):
+		return first
+	}
+	return silent(exitCode(first))
+}
+
+// makeOutput makes the output folder, and says clearly why it can't be one.
+func makeOutput(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fail(exitIO, "the output %s is not a folder; give one with --output", dir)
+	}
+	err := os.MkdirAll(dir, 0o777)
+	if err == nil {
+		err = tryWrite(dir)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case isFull(err):
+		return fail(exitDiskFull, "the output %s has no room: %w; make room, or give another --output", dir, err)
+	}
+	return fail(exitIO, "the output %s can't be written: %w; give another --output", dir, err)
+}
+
+// tryWrite makes a file in a folder, and removes it.
+func tryWrite(dir string) error {
+	name := filepath.Join(dir, fmt.Sprintf(".shoal-%d", os.Getpid()))
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return os.Remove(name)
+}
