@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -165,7 +166,7 @@ func BenchmarkStreamSend(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	before := cpu()
-	if err := <-startSeeder(w, c); err != io.EOF {
+	if err := <-startSeeder(w, c); !errors.Is(err, io.EOF) {
 		b.Log(err)
 	}
 	reportCPU(b, cpu()-before)

@@ -243,8 +243,8 @@ func (c *conn) pumpEnds() {
 
 // broken gives an error of the socket its fault.
 func (c *conn) broken(err error) error {
-	if err == io.EOF { // the remote closed in good order; no wrapping: the contract says io.EOF
-		return err
+	if errors.Is(err, io.EOF) { // the remote closed in good order
+		return io.EOF
 	}
 	return &LinkError{c.info.Remote, NetworkFault, err}
 }

@@ -110,7 +110,7 @@ var errClosed = errors.New("closed")
 // ending says what the end of the stream means.
 func (r *reader) ending(err error) error {
 	switch {
-	case err != io.EOF || r.greeted && r.split.Idle():
+	case !errors.Is(err, io.EOF) || r.greeted && r.split.Idle():
 		return r.c.broken(err)
 	case !r.greeted:
 		return r.c.hostile(fmt.Errorf("closed without a handshake: %w", io.ErrUnexpectedEOF))

@@ -59,7 +59,7 @@ func TestDialogue(t *testing.T) {
 		y.link.Close(errors.New("enough"))
 		y.wantClosed("closed here: enough")
 		x.wantClosed("EOF")
-		if x.closed != io.EOF {
+		if x.closed != io.EOF { //nolint:errorlint // the contract: plain io.EOF
 			t.Errorf("a remote that closes in good order gives %v", x.closed)
 		}
 	})

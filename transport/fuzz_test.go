@@ -112,11 +112,11 @@ func FuzzLink(f *testing.F) {
 			}
 		}
 		var e *LinkError
-		if err1 != io.EOF && !(errors.As(err1, &e) && e.Fault == RemoteFault) {
+		if !errors.Is(err1, io.EOF) && !(errors.As(err1, &e) && e.Fault == RemoteFault) {
 			t.Errorf("closed with %v, want the remote's fault", err1)
 		}
 		for _, r := range []*record{whole, parts} {
-			if r.wire > int64(len(data)) || r.payload > r.wire || err1 == io.EOF && r.wire != int64(len(data)) {
+			if r.wire > int64(len(data)) || r.payload > r.wire || errors.Is(err1, io.EOF) && r.wire != int64(len(data)) {
 				t.Errorf("%d bytes, %d of payload, of %d", r.wire, r.payload, len(data))
 			}
 		}

@@ -5,6 +5,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -68,10 +69,10 @@ func (s *rawSource) try(fd uintptr) bool {
 	b := s.buf[:min(scratchSize, limit)]
 	n, err := readFD(int(fd), b)
 	switch {
-	case err == syscall.EAGAIN && s.wait:
+	case errors.Is(err, syscall.EAGAIN) && s.wait:
 		s.free()
 		return false
-	case err == syscall.EAGAIN:
+	case errors.Is(err, syscall.EAGAIN):
 	case err != nil:
 		s.err = os.NewSyscallError("read", err)
 	case n == 0:

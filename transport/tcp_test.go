@@ -153,7 +153,7 @@ func TestDialErrors(t *testing.T) {
 		t.Errorf("against the policy: %v", d.Err)
 	}
 	s.tr.Close()
-	if d := s.dial(dead, FromUser); d.Err != ErrClosed {
+	if d := s.dial(dead, FromUser); !errors.Is(d.Err, ErrClosed) {
 		t.Errorf("after Close: %v", d.Err)
 	}
 }
@@ -174,7 +174,7 @@ func TestDialEnds(t *testing.T) {
 	}
 	s.tr.Close()
 	for range dials {
-		if d := wait(t, "Dialed", s.dialed); d.Err != nil && d.Err != ErrClosed && !errors.Is(d.Err, syscall.ECONNREFUSED) {
+		if d := wait(t, "Dialed", s.dialed); d.Err != nil && !errors.Is(d.Err, ErrClosed) && !errors.Is(d.Err, syscall.ECONNREFUSED) {
 			t.Errorf("while closing: %v", d.Err)
 		} else {
 			d.Drop()
