@@ -52,7 +52,7 @@ func (b *addressBook) rankBy(own netip.AddrPort) {
 
 // idle reports whether c may be tried, now or later.
 func (b *addressBook) idle(c *candidate) bool {
-	return !c.busy && c.fails < maxFails && !(b.noSeed && c.seed)
+	return !c.busy && !(b.noSeed && c.seed)
 }
 
 // isSeed remembers that a peer has everything.
@@ -66,12 +66,16 @@ func (b *addressBook) isSeed(addr netip.AddrPort) {
 const reconnectAfter = 20 * time.Second
 
 // retryAfter is how long a failed address rests: it doubles, from 5 s to 20 minutes.
-func retryAfter(fails uint8) clock.Duration {
-	return min(5*time.Second<<min(fails-1, 10), 20*time.Minute)
+// What a person typed is meant to work, and is tried from 1 s to 30 s. None is ever
+// given up: in a small swarm it may be the only one, and in a large book the worst
+// make room for others.
+func (c *candidate) retryAfter() clock.Duration {
+	doubled := min(c.fails-1, 10)
+	if c.source == SourceUser {
+		return min(time.Second<<doubled, 30*time.Second)
+	}
+	return min(5*time.Second<<doubled, 20*time.Minute)
 }
-
-// maxFails ends an address: nobody has been there this many times.
-const maxFails = 6
 
 // add remembers an address and reports whether it was new. A better source replaces
 // a worse one.
@@ -196,11 +200,8 @@ func (b *addressBook) over(addr netip.AddrPort, now clock.Time, failed bool) {
 		c.next = now.Add(reconnectAfter)
 		return
 	}
-	c.fails++
-	c.next = now.Add(retryAfter(c.fails))
-	if c.source == SourceUser {
-		c.fails = min(c.fails, maxFails-1) // a person said so: never given up
-	}
+	c.fails = min(c.fails, 100) + 1
+	c.next = now.Add(c.retryAfter())
 }
 
 // connected marks an address as in use.

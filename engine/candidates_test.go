@@ -50,7 +50,7 @@ func TestFailedAddressesRestLongerEachTime(t *testing.T) {
 	addr := ap("1.2.3.4:1000")
 	b.add(addr, SourceTracker)
 	now, rest := clock.Time(0), clock.Duration(0)
-	for try := 1; try < maxFails; try++ {
+	for try := 1; try < 9; try++ {
 		if c, _ := b.next(now); c == nil {
 			t.Fatalf("try %d: not offered", try)
 		}
@@ -62,10 +62,26 @@ func TestFailedAddressesRestLongerEachTime(t *testing.T) {
 		rest = when.Sub(now)
 		now = when
 	}
-	b.next(now)
-	b.over(addr, now, true)
-	if c, when := b.next(now.Add(24 * time.Hour)); c != nil || when != clock.Never {
-		t.Fatalf("after %d failures it is given up, got %v at %v", maxFails, c, when)
+	for range 300 {
+		b.next(now)
+		b.over(addr, now, true)
+		now = now.Add(20 * time.Minute)
+	}
+	if c, _ := b.next(now); c == nil {
+		t.Fatal("an address is never given up: it may be the only one")
+	}
+}
+
+func TestWhatAPersonTypedIsTriedSoon(t *testing.T) {
+	var b addressBook
+	addr := ap("1.2.3.4:1000")
+	b.add(addr, SourceUser)
+	for range 20 {
+		b.next(0)
+		b.over(addr, 0, true)
+	}
+	if _, when := b.next(0); when > clock.Time(30*time.Second) {
+		t.Fatalf("next try at %v", when)
 	}
 }
 

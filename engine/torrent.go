@@ -184,12 +184,16 @@ func (t *torrent) Stop(c *actor.Ctx[torrentMsg], why error) {
 	t.cfg.governor.Tell(leave{c.ID()})
 }
 
-// Check implements actor.Checker: nothing is pending at quiescence, and what is
-// counted is there.
+// Check implements actor.Checker: nothing is pending at quiescence.
 func (t *torrent) Check() error {
 	if t.disk.window.Used != 0 {
 		return fmt.Errorf("%d requests at storage unanswered", t.disk.window.Used)
 	}
+	return t.sound()
+}
+
+// sound checks what holds after every turn.
+func (t *torrent) sound() error {
 	if t.disk.out != nil || len(t.pick.hungry)+len(t.pick.cancels) > 0 || t.pick.freed {
 		return errors.New("something was left undecided")
 	}

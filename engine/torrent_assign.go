@@ -292,12 +292,12 @@ func (t *torrent) mayOpen() bool {
 const paroleTime = 30 * time.Second
 
 // fromOthers joins pieces that other peers have begun, when there is nothing else.
-// A peer on parole does so only if nothing is left that nobody has touched, since its
+// A peer on parole does so only if it finds nothing that nobody has touched, since its
 // pieces are to have one author; who holds one for too long loses that privilege, so
 // that it can't keep the download from its end.
 func (j *job) fromOthers() {
 	p := j.t.pieces
-	if j.p.parole && p.unopened > 0 {
+	if j.p.parole && len(j.a.runs) > 0 {
 		return
 	}
 	for _, a := range p.open {

@@ -215,7 +215,9 @@ func (t *torrent) takenIP(ip netip.Addr, but *peerEntry) bool {
 		return false
 	}
 	return slices.ContainsFunc(t.swarm.list, func(p *peerEntry) bool {
-		return p != but && !p.gone && (p.live || p.dialing) && p.addr.Addr() == ip
+		// One that we are still dialing does not count: when both ends dial each
+		// other at once, both would refuse, and go on doing so.
+		return p != but && !p.gone && (p.live || p.incoming) && p.addr.Addr() == ip
 	})
 }
 
@@ -255,9 +257,16 @@ func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transpor
 	}
 	id := p.id
 	spec := actor.Spec{Name: "peer", Limit: peerLimit, Pump: linkPump}
-	p.child = actor.Spawn(c, spec, newPeer(cfg), func(e actor.Exit) torrentMsg { return peerDown{id, e} })
+	p.child = actor.Spawn(c, spec, t.newPeer(cfg), func(e actor.Exit) torrentMsg { return peerDown{id, e} })
 	b.events = actor.AdaptInlet(p.child.Inlet, peerEvent)
 	p.child.Ref.Tell(b)
+}
+
+func (t *torrent) newPeer(cfg peerConfig) actor.Actor[peerMsg] {
+	if t.cfg.peerActor != nil {
+		return t.cfg.peerActor(cfg)
+	}
+	return newPeer(cfg)
 }
 
 // onArrived takes a connection that came in, if there is room.
