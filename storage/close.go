@@ -16,12 +16,8 @@ type closeState struct {
 // onClose begins to end a torrent's stay.
 func (s *Storage) onClose(c *actor.Ctx[Message], m Close) {
 	t := s.torrents[m.ID]
-	switch {
-	case t == nil || t.phase >= closing:
-		return // answered when it was opened, or closed before
-	case t.phase == opening:
-		t.early = append(t.early, func(*torrent) { s.onClose(c, m) })
-		return
+	if t == nil || t.phase != open {
+		return // answered when it could not be opened, or closed before
 	}
 	t.phase = closing
 	t.closing = closeState{req: m, drop: m.Delete || m.Forget}
@@ -135,7 +131,7 @@ func (s *Storage) closed(t *torrent, k *closeTask) {
 }
 
 // abandon releases all that a torrent holds and answers whoever waits, because
-// the actor ends.
+// the actor ends. Jobs under way release theirs when they come back.
 func (s *Storage) abandon(t *torrent, err error) {
 	for t.readq.len() > 0 {
 		s.refuse(t.readq.pop(), err)
@@ -148,7 +144,16 @@ func (s *Storage) abandon(t *torrent, err error) {
 			pc.release()
 		}
 	}
-	if t.phase == closing {
+	for _, m := range t.dirt.wait {
+		t.done(m.Cookie, err)
+	}
+	if t.verify.active {
+		t.tell(CheckDone{ID: t.id, Have: t.haveCopy(), Hashed: t.verify.hashed, Err: err})
+	}
+	switch t.phase {
+	case opening:
+		t.tell(Opened{ID: t.id, Err: err})
+	case closing:
 		t.tell(Closed{ID: t.id, Err: err})
 	}
 }

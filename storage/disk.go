@@ -23,6 +23,8 @@ type Disk struct {
 	share bool
 	zeros map[int64][20]byte // hashes of nothing but zeros, by length
 
+	claims map[uint64]*claim // by the hash of a file's path
+
 	scratch sync.Pool
 }
 
@@ -34,7 +36,7 @@ func NewDisk(fs FS, maxFiles int) *Disk {
 	if maxFiles <= 0 {
 		maxFiles = DefaultMaxFiles
 	}
-	d := &Disk{fs: fs, pool: newHandles(maxFiles), zeros: map[int64][20]byte{}}
+	d := &Disk{fs: fs, pool: newHandles(maxFiles), zeros: map[int64][20]byte{}, claims: map[uint64]*claim{}}
 	d.scratch.New = func() any { return &scratch{sum: sha1.New()} }
 	return d
 }

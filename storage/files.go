@@ -12,6 +12,7 @@ import (
 
 // fileState is how far each file is.
 type fileState struct {
+	links   []int32  // symbolic links that are still to be made
 	missing []int32  // by file: pieces still to come; nil when nothing is missing at all
 	told    bits.Set // files whose FileDone has been sent or is under way
 	wanted  bits.Set
@@ -24,6 +25,9 @@ func (f *fileState) init(t *torrent) {
 	for i := range n {
 		if isWanted(t.opt.Priority, i) {
 			f.wanted.Set(i)
+		}
+		if l := &t.lay.files[i]; l.Symlink() && !l.BrokenLink() && !t.opt.ReadOnly {
+			f.links = append(f.links, i)
 		}
 	}
 	if !t.have.Full() {
@@ -91,11 +95,36 @@ func (s *Storage) fileComplete(t *torrent, i int32) {
 	if !t.facts.placed.Has(i) || !t.files.wanted.Has(i) || !t.files.told.Set(i) || t.phase == closing && t.closing.drop {
 		return
 	}
+	s.makeLinks(t)
 	if !t.needsFinish(i) {
 		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
 		return
 	}
 	s.operate(t, &op{fence: fenceAll, task: &finishTask{store: t.store, file: i}})
+}
+
+// makeLinks makes symbolic links once all that is wanted is there: so that nothing is ever written through one.
+func (s *Storage) makeLinks(t *torrent) {
+	if len(t.files.links) == 0 {
+		return
+	}
+	for i := range t.files.wanted.All() {
+		if t.files.missing != nil && t.files.missing[i] > 0 {
+			return
+		}
+	}
+	k := &linkTask{store: t.store}
+	rest := t.files.links[:0]
+	for _, i := range t.files.links {
+		if t.files.wanted.Has(i) {
+			k.links = append(k.links, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	if t.files.links = rest; len(k.links) > 0 {
+		s.operate(t, &op{fence: fenceWrite, task: k})
+	}
 }
 
 // needsFinish reports whether a complete file has to be renamed or changed.

@@ -226,11 +226,17 @@ type Closed struct {
 // Trouble is the state of the torrent's storage, sent when it changes: Err nil
 // means that all is well again. Space says that it is the lack of space. While in
 // trouble the torrent asks for no blocks and goes on seeding; storage tries again
-// by itself, at first after 1 s, then at most every 15 s.
+// by itself, at first after 1 s, then at most every 15 s. Missing says that files
+// or their folder have disappeared: nothing is made in their place, and all goes on
+// when they are back.
 type Trouble struct {
-	ID    ID
-	Err   error
-	Space bool
+	ID      ID
+	Err     error
+	Space   bool
+	Missing bool
+	// Lost are pieces that were good and are not any more, which a failed sync
+	// can cause; nil: none. They have to be fetched again.
+	Lost *bits.Set
 }
 
 // FileDone says that every piece of a wanted file is on disk and verified, and

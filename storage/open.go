@@ -14,17 +14,11 @@ func (s *Storage) booted(c *actor.Ctx[Message], k *bootTask) {
 	s.boot.done, s.boot.err, s.boot.id = true, k.err, k.boot
 	wait := s.boot.wait
 	s.boot.wait = nil
-	for _, m := range wait {
-		s.onOpen(c, m)
-	}
+	s.again(c, wait)
 }
 
 // onOpen begins a torrent's stay.
 func (s *Storage) onOpen(c *actor.Ctx[Message], m Open) {
-	if !s.boot.done {
-		s.boot.wait = append(s.boot.wait, m)
-		return
-	}
 	key := m.Info.Hash.String()
 	if err := s.mayOpen(m, key); err != nil {
 		m.Reply.Tell(Opened{ID: m.ID, Err: err})
@@ -55,11 +49,12 @@ func (s *Storage) mayOpen(m Open, key string) error {
 }
 
 // opened answers Open and does what has been asked meanwhile.
-func (s *Storage) opened(_ *actor.Ctx[Message], t *torrent, k *openTask) {
+func (s *Storage) opened(c *actor.Ctx[Message], t *torrent, k *openTask) {
 	t.opBusy = false
 	if k.err != nil {
 		s.remove(t)
 		t.tell(Opened{ID: t.id, Err: k.err})
+		s.dropEarly(t.early)
 		return
 	}
 	t.store, t.facts, t.logged = k.store, k.facts, k.logged
@@ -76,13 +71,13 @@ func (s *Storage) opened(_ *actor.Ctx[Message], t *torrent, k *openTask) {
 		s.soil(t, metainfo.PieceIndex(p))
 	}
 	s.finishComplete(t, k)
+	if files := t.unplaced(); len(files) > 0 && !t.opt.ReadOnly {
+		s.place(t, files, 0, false) // wanted only since the last time
+	}
+	s.makeLinks(t)
 	early := t.early
 	t.early = nil
-	for _, f := range early {
-		if t.phase == open {
-			f(t)
-		}
-	}
+	s.again(c, early)
 	s.lanes.slow.add(t)
 }
 

@@ -96,6 +96,14 @@ func (s *Storage) finishOp(c *actor.Ctx[Message], t *torrent, k task) {
 		s.finished(c, t, k)
 	case *renameTask:
 		s.renamed(t, k)
+	case *linkTask:
+		if k.err != nil {
+			c.Log().Warn("symbolic link not made", "torrent", t.key, "err", k.err)
+		}
+	case *lookTask:
+		s.looked(c, t, k)
+	case *rewriteTask:
+		s.rewritten(c, t, k)
 	case *moveTask:
 		s.moved(t, k)
 	case *copyTask:

@@ -106,8 +106,9 @@ func (s *Storage) wasRead(k *readTask) {
 	t := k.job.t
 	t.using[reading]--
 	if k.err != nil {
-		k.drop()
+		k.release()
 		s.refuse(k.req, k.err)
+		s.suspicious(t, k.err)
 	} else {
 		for _, b := range k.blocks {
 			k.req.Blocks = append(k.req.Blocks, b.Seal())

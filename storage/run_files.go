@@ -20,6 +20,7 @@ func (k *selectTask) run(d *Disk) {
 	for _, i := range k.files {
 		s.place.Set(i)
 	}
+	s.claimAll()
 	k.recordErr = s.recordNow(k.record)
 	if k.clear && k.recordErr == nil {
 		_ = d.pool.forget(s, func(i int32) bool { return i == partsFile })
@@ -116,6 +117,7 @@ func (k *finishTask) run(d *Disk) {
 		return
 	}
 	s.final.Set(k.file)
+	s.claimAll()
 }
 
 // moveFile renames a file, makes the folders it needs and removes those that are
@@ -204,5 +206,6 @@ func (s *store) renameFile(k *renameTask, root Root, from, to string) error {
 	if err := s.moveFile(root, from, root, to); err != nil {
 		return err
 	}
+	s.claimAll()
 	return s.syncDirs()
 }

@@ -115,6 +115,23 @@ func (k *verifyTask) run(d *Disk) {
 			k.err = err
 		}
 	}
+	k.record()
+}
+
+// record notes at once which pieces are good, so that after a crash they are not
+// hashed again.
+func (k *verifyTask) record() {
+	var good []int32
+	for i := range k.pieces {
+		if k.pieces[i].ok && !k.pieces[i].had {
+			good = append(good, int32(k.pieces[i].index))
+		}
+	}
+	if len(good) > 0 {
+		rec := appendPieces(nil, recWritten, k.boot, good)
+		k.logged = int64(len(rec))
+		_ = k.store.record(rec) // if it fails, the next sync records them
+	}
 }
 
 func (k *verifyTask) piece(d *Disk, sc *scratch, p *verifyPiece) error {

@@ -141,7 +141,8 @@ func (k *moveTask) arrived(to Root) error {
 		return err
 	}
 	s.root.Close()
-	s.root = to
+	s.root, s.dir = to, k.to
+	s.claimAll()
 	return nil
 }
 
@@ -396,7 +397,8 @@ func (k *switchTask) run(d *Disk) {
 		return
 	}
 	old := s.root
-	s.root = c.to
+	s.root, s.dir = c.to, c.dir
+	s.claimAll()
 	c.removeFrom(old)
 	old.Close()
 	k.logged = 2 * int64(len(rec))
@@ -416,6 +418,7 @@ func (c *copier) replaceOne() error {
 		return &Error{"rename", final, err}
 	}
 	s.final.Set(c.only)
+	s.claimAll()
 	_ = root.Remove(name)
 	removeEmpty(root, name)
 	return nil

@@ -54,12 +54,12 @@ func (k *openTask) openAll(d *Disk, s *store) error {
 		return &Error{"open", filepath.Join(k.facts.dir, k.lay.files[0].Path.String()), ErrMissing}
 	}
 	s.place, s.clean = k.facts.placed.Clone(), k.facts.clean
+	s.claimAll()
 	k.facts.clean = false
-	if k.opt.ReadOnly {
-		return nil
-	}
-	if err := k.makeEmpty(s); err != nil {
-		return err
+	if !k.opt.ReadOnly {
+		if err := k.makeEmpty(s); err != nil {
+			return err
+		}
 	}
 	if health == stateSound && !r.differs {
 		return nil
@@ -136,6 +136,7 @@ func (k *openTask) openRoots(d *Disk, s *store) (err error) {
 	}
 	have := f.have()
 	fresh := have.None() && f.stale.None() && len(f.partials) == 0 || k.opt.Check
+	s.dir = f.dir
 	s.root, err = openRoot(d, f.dir, fresh && !k.opt.ReadOnly)
 	if err != nil {
 		return err
@@ -377,6 +378,7 @@ func (k *openTask) makeEmpty(s *store) error {
 		if err := s.makeEmptyFile(i); err != nil {
 			return err
 		}
+		k.facts.placed.Set(i)
 	}
 	return nil
 }
@@ -412,6 +414,9 @@ func (s *store) closeFiles() {
 	if s.lock != nil {
 		s.lock.Close()
 	}
+	s.disk.mu.Lock()
+	s.unclaimLocked()
+	s.disk.mu.Unlock()
 }
 
 // run makes the last record, or removes what is to be removed.
@@ -420,7 +425,7 @@ func (k *closeTask) run(d *Disk) {
 	switch {
 	case k.remove:
 		k.err = s.removePayload()
-	case !k.forget && k.clean && !s.opt.ReadOnly && (s.logged || !s.clean):
+	case !k.forget && k.clean && (s.logged || !s.clean):
 		if k.err = s.syncDirs(); k.err == nil {
 			k.err = s.recordNow(appendClosed(nil, s.stats()))
 		}
@@ -463,7 +468,7 @@ func (s *store) removePayload() error {
 	_ = s.disk.pool.forget(s, func(int32) bool { return true })
 	var errs []error
 	for i := range int32(len(s.lay.files)) {
-		if s.lay.files[i].Pad() {
+		if s.lay.files[i].Pad() || s.shared(i) {
 			continue
 		}
 		root, name := s.where(i)

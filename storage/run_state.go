@@ -2,6 +2,13 @@
 
 package storage
 
+import (
+	"crypto/sha1"
+	"errors"
+	"io"
+	"path/filepath"
+)
+
 // run syncs files and the folders that name them, and only then records that their
 // pieces are durable.
 func (k *syncTask) run(d *Disk) {
@@ -25,12 +32,18 @@ func (k *syncTask) run(d *Disk) {
 }
 
 func (s *store) syncFile(i int32) error {
-	h, err := s.open(i, true)
+	h, err := s.open(i, !s.opt.ReadOnly)
 	if err != nil {
 		return s.fault("sync", i, err)
 	}
 	defer s.disk.pool.put(h)
-	return s.fault("sync", i, h.Sync())
+	if err := h.Sync(); err != nil && !s.opt.ReadOnly { // some systems sync only what may be written
+		return s.fault("sync", i, err)
+	}
+	if info, err := h.Stat(); err == nil && info.Links == 0 {
+		return s.fault("sync", i, ErrMissing) // somebody has removed it
+	}
+	return nil
 }
 
 // syncDirs makes new names durable.
@@ -50,3 +63,75 @@ func (s *store) syncDirs() error {
 func (k *stateTask) run(*Disk) { k.err = k.store.record(k.record) }
 
 func (k *compactTask) run(*Disk) { k.err = k.store.replaceState(k.data, true) }
+
+// run looks for the torrent's folder and its files.
+func (k *lookTask) run(*Disk) {
+	s := k.store
+	if err := s.root.Present(); err != nil {
+		k.err = &Error{"open", s.dir, ErrMissing}
+		return
+	}
+	for _, f := range k.files {
+		root, name := s.where(f.file)
+		switch info, err := root.Stat(name); {
+		case err != nil && !absent(err):
+			k.err = &Error{"open", name, err}
+		case err != nil || info.Kind != Regular:
+			k.err = &Error{"open", filepath.Join(s.dir, name), ErrMissing}
+		case info.Size < f.n:
+			k.err = &Error{"read", filepath.Join(s.dir, name), errShort}
+		}
+		if k.err != nil {
+			_ = s.disk.pool.forget(s, func(i int32) bool { return i == f.file })
+			return
+		}
+	}
+}
+
+var errShort = errors.New("file is shorter than it was")
+
+// run reads pieces and writes what is good of them again, so that the next sync
+// finds it.
+func (k *rewriteTask) run(d *Disk) {
+	sc := d.getScratch()
+	defer d.putScratch(sc)
+	for i := range k.pieces {
+		p := &k.pieces[i]
+		off, n := k.store.lay.PieceOffset(p.index), k.store.lay.PieceSize(p.index)
+		buf := sc.buffer(n)
+		err := k.store.readInto(sc, buf, off)
+		if err == nil {
+			p.ok = sha1.Sum(buf) == p.want
+		}
+		if p.ok {
+			sc.one[0] = buf
+			err = k.store.write(sc, sc.one[:], off, n)
+		}
+		if err != nil && !absent(err) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			k.err, p.ok = err, false
+			return
+		}
+		p.done = true
+	}
+}
+
+// run makes links that are not there yet. Where links can't be made the payload is
+// complete without them.
+func (k *linkTask) run(*Disk) {
+	s := k.store
+	for _, i := range k.links {
+		name := s.name(i)
+		if _, err := s.root.Stat(name); !absent(err) {
+			continue
+		}
+		s.mu.Lock()
+		err := s.makeParent(s.root, name)
+		s.mu.Unlock()
+		if err == nil {
+			err = s.root.Symlink(s.lay.files[i].LinkText(), name)
+		}
+		if err != nil && k.err == nil {
+			k.err = &Error{"link", name, err}
+		}
+	}
+}

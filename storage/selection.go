@@ -100,6 +100,7 @@ func (s *Storage) selected(t *torrent, k *selectTask) {
 			t.facts.placed.Set(i)
 			t.soilFile(i)
 		}
+		t.dirt.parts = t.dirt.parts && !k.clear // else it would be made anew to be synced
 		s.recorded(t, int64(len(k.record)), k.recordErr)
 		s.sync.dirty.add(t)
 		s.tellComplete(t)

@@ -13,6 +13,7 @@ var (
 	ErrUnknown  = errors.New("storage: no such torrent is open")
 	ErrNotHave  = errors.New("storage: piece is not there")
 	ErrMissing  = errors.New("the files of this torrent are missing")
+	ErrShared   = errors.New("another torrent writes this file")
 	ErrReadOnly = errors.New("storage: torrent was opened for reading only")
 
 	errBusy         = errors.New("storage: a check of this torrent is under way")
@@ -42,7 +43,7 @@ type bootState struct {
 	done bool
 	err  error
 	id   string // of the machine's boot
-	wait []Open
+	wait []Message
 }
 
 // laneState is who has work for which lane, and how many jobs are under way.
@@ -76,6 +77,9 @@ func (s *Storage) Start(c *actor.Ctx[Message]) {
 
 // Handle implements actor.Actor.
 func (s *Storage) Handle(c *actor.Ctx[Message], m Message) {
+	if s.early(m) {
+		return
+	}
 	switch m := m.(type) {
 	case Open:
 		s.onOpen(c, m)
@@ -126,14 +130,67 @@ func (s *Storage) Flush(c *actor.Ctx[Message]) {
 	s.setTimers(c)
 }
 
-// with calls f with an open torrent. What comes early waits until it is open.
+// early keeps what comes before the state folder or its torrent is open.
+func (s *Storage) early(m Message) bool {
+	if _, job := m.(*Job); job {
+		return false
+	}
+	if !s.boot.done {
+		s.boot.wait = append(s.boot.wait, m)
+		return true
+	}
+	if _, another := m.(Open); another {
+		return false
+	}
+	id, ok := torrentOf(m)
+	if t := s.torrents[id]; ok && t != nil && t.phase == opening {
+		t.early = append(t.early, m)
+		return true
+	}
+	return false
+}
+
+// torrentOf names the torrent that a message is about.
+func torrentOf(m Message) (id ID, ok bool) {
+	switch m := m.(type) {
+	case Open:
+		return m.ID, true
+	case *Blocks:
+		return m.ID, true
+	case *Read:
+		return m.ID, true
+	case Sum:
+		return m.ID, true
+	case Stall:
+		return m.ID, true
+	case Verify:
+		return m.ID, true
+	case Select:
+		return m.ID, true
+	case Move:
+		return m.ID, true
+	case Rename:
+		return m.ID, true
+	case Save:
+		return m.ID, true
+	case Sync:
+		return m.ID, true
+	case Close:
+		return m.ID, true
+	}
+	return 0, false
+}
+
+// again handles what has come early. What is still early waits again.
+func (s *Storage) again(c *actor.Ctx[Message], early []Message) {
+	for _, m := range early {
+		s.Handle(c, m)
+	}
+}
+
+// with calls f with an open torrent.
 func (s *Storage) with(id ID, f func(t *torrent)) {
-	t := s.torrents[id]
-	switch {
-	case t == nil || t.phase >= closing:
-	case t.phase == opening:
-		t.early = append(t.early, f)
-	default:
+	if t := s.torrents[id]; t != nil && t.phase == open {
 		f(t)
 	}
 }
@@ -199,7 +256,21 @@ func (s *Storage) Check() error {
 // Stop implements actor.Stopper: whoever waits is answered, slots are given back.
 // What is on the disk stays as after a crash: all that was recorded counts.
 func (s *Storage) Stop(_ *actor.Ctx[Message], _ error) {
+	s.dropEarly(s.boot.wait)
 	for _, t := range s.torrents { //order: irrelevant, each torrent has its own receiver
+		s.dropEarly(t.early)
 		s.abandon(t, ErrClosed)
+	}
+}
+
+// dropEarly gives back what early messages carry.
+func (s *Storage) dropEarly(early []Message) {
+	for _, m := range early {
+		switch m := m.(type) {
+		case *Read:
+			s.refuse(m, ErrClosed)
+		case *Blocks:
+			m.Drop()
+		}
 	}
 }

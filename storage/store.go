@@ -18,8 +18,9 @@ type store struct {
 	lay   *layout
 	key   string
 	opt   Options
-	root  Root // of complete files
-	inc   Root // of incomplete ones; nil: root
+	dir   string // of root
+	root  Root   // of complete files
+	inc   Root   // of incomplete ones; nil: root
 	names map[int32]string
 	final bits.Set // files that have their final name
 	place bits.Set // files that lie under a name, not in the part store
@@ -31,6 +32,8 @@ type store struct {
 	made    bits.Set         // files that exist: they are never made anew
 	sized   bits.Set         // files whose length has been seen to
 	newDirs map[rootDir]bool // folders in which names were made since the last sync
+
+	claims map[int32]uint64 // files that this torrent writes, by the hash of their path
 
 	logMu   sync.Mutex
 	logSize int64
@@ -122,6 +125,9 @@ func (s *store) openForWrite(i int32) (File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	root, name := s.where(i)
+	if !s.claim(i) {
+		return nil, ErrShared
+	}
 	if s.made.Has(i) {
 		f, err := root.OpenFile(name, ReadWrite)
 		return s.setSize(f, i, err)

@@ -134,15 +134,16 @@ func (s *Storage) synced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 	s.advanceClose(c, t)
 }
 
-// notSynced puts everything back that a failed sync was to make durable.
+// notSynced puts everything back that a failed sync was to make durable. Of its
+// pieces it is not known any more whether they will ever reach the disk.
 func (s *Storage) notSynced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 	d := &t.dirt
 	for _, f := range k.files {
 		d.files.Set(f)
 	}
 	d.parts = d.parts || k.parts
-	d.pieces = append(k.pieces, d.pieces...)
 	d.bytes += k.bytesDirty
+	t.trouble.doubt = append(t.trouble.doubt, k.pieces...)
 	s.inTrouble(c, t, k.err)
 }
 

@@ -185,9 +185,14 @@ func (k *readTask) kind() string { return "read" }
 func (k *readTask) bytes() int64 { return k.req.Length }
 func (k *readTask) phantom(bool) {}
 
-// drop gives the slots back, and does not answer: the reader's window ends with
-// the actor.
+// drop answers, since the actor that should is gone.
 func (k *readTask) drop() {
+	k.release()
+	k.req.Err = ErrClosed
+	k.req.Reply.Tell(k.req)
+}
+
+func (k *readTask) release() {
 	for i, b := range k.blocks {
 		b.Release()
 		k.blocks[i] = nil
@@ -201,7 +206,7 @@ func (k *readTask) lease(slab *block.Slab, n int64) bool {
 	for ; n > 0; n -= block.Size {
 		b := slab.Lease()
 		if b == nil {
-			k.drop()
+			k.release()
 			return false
 		}
 		b.SetLen(int(min(n, block.Size)))
@@ -219,8 +224,10 @@ func (k *readTask) reset() {
 type verifyTask struct {
 	store  *store
 	pieces []verifyPiece
+	boot   string
 
 	hashed int64
+	logged int64 // bytes of the record that says which are good
 	err    error
 }
 
@@ -388,3 +395,41 @@ type renameTask struct {
 }
 
 func (k *renameTask) kind() string { return "rename" }
+
+// lookTask looks whether files are there and long enough.
+type lookTask struct {
+	control
+	store *store
+	files []span // of each the length that it must have
+
+	err error
+}
+
+func (k *lookTask) kind() string { return "look" }
+
+// rewriteTask reads pieces and writes those that are good again.
+type rewriteTask struct {
+	control
+	store  *store
+	pieces []verifyPiece
+
+	err error
+}
+
+func (k *rewriteTask) kind() string { return "rewrite" }
+func (k *rewriteTask) phantom(bool) {
+	for i := range k.pieces {
+		k.pieces[i].done, k.pieces[i].ok = true, true
+	}
+}
+
+// linkTask makes the symbolic links of a torrent that is complete.
+type linkTask struct {
+	control
+	store *store
+	links []int32
+
+	err error
+}
+
+func (k *linkTask) kind() string { return "link" }

@@ -28,8 +28,8 @@ type torrent struct {
 	opt   Options
 	reply actor.Ref[Answer]
 	phase phase
-	early []func(*torrent)
-	store *store // the workers'
+	early []Message // came while it was opening
+	store *store    // the workers'
 
 	have   bits.Set
 	facts  *facts
@@ -140,4 +140,9 @@ type troubleState struct {
 	timer actor.Timer
 	probe bool // one attempt is under way
 	kept  int  // slots of pieces that wait for the disk
+
+	missing bool      // files are not where they were
+	looking bool      // whether they are
+	doubt   []int32   // pieces that a failed sync was to make durable
+	lost    *bits.Set // of those, the bad ones
 }

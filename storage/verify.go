@@ -44,7 +44,7 @@ func (s *Storage) onVerify(_ *actor.Ctx[Message], t *torrent, m Verify) {
 func (s *Storage) giveVerify(c *actor.Ctx[Message]) {
 	for s.verify.queue.len() > 0 {
 		t := s.verify.queue.front()
-		for s.room(LaneHash) && t.mayRead() && s.checkSome(c, t) {
+		for s.room(LaneHash) && t.mayWrite() && s.checkSome(c, t) {
 		}
 		if t.verify.next >= 0 {
 			return
@@ -65,7 +65,7 @@ func (s *Storage) checkSome(c *actor.Ctx[Message], t *torrent) bool {
 	if v.next = p; p < 0 {
 		return false
 	}
-	k := &verifyTask{store: t.store}
+	k := &verifyTask{store: t.store, boot: s.boot.id}
 	for n := int64(0); p >= 0 && p < t.lay.Pieces() && (n == 0 || n+t.lay.PieceSize(metainfo.PieceIndex(p)) <= verifyBytes) && v.todo.Has(p); p++ {
 		want, _ := t.info.PieceHash(metainfo.PieceIndex(p))
 		k.pieces = append(k.pieces, verifyPiece{index: metainfo.PieceIndex(p), want: want, had: t.have.Has(p)})
@@ -73,14 +73,15 @@ func (s *Storage) checkSome(c *actor.Ctx[Message], t *torrent) bool {
 	}
 	v.next = p
 	v.busy++
-	t.using[reading]++
+	t.using[writing]++ // it appends to the state file
 	s.submit(c, LaneHash, t, k)
 	return true
 }
 
 // verified takes in what a job has found.
 func (s *Storage) verified(c *actor.Ctx[Message], t *torrent, k *verifyTask) {
-	t.using[reading]--
+	t.using[writing]--
+	s.recorded(t, k.logged, nil)
 	v := &t.verify
 	v.busy--
 	v.hashed += k.hashed

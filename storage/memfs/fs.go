@@ -292,3 +292,14 @@ func (f *FS) Calls() int64 {
 	defer f.mu.Unlock()
 	return f.calls
 }
+
+// Overwrite changes a file's content in place, as a failing disk or another program
+// does.
+func (f *FS) Overwrite(p string, data []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.find(clean(p)); n != nil {
+		n.data = slices.Clone(data)
+		n.settle()
+	}
+}
