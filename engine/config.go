@@ -64,7 +64,7 @@ type AddOptions struct {
 	Picker, Choker string // by name; "" is the default
 	Paused         bool
 	Peers          []netip.AddrPort // known already
-	Trackers       [][]string       // tiers, besides the torrent's own
+	Trackers       [][]string       // tiers of the user's own, announced to besides the torrent's
 	NoTrackers     bool
 	Limits         Limits // of this torrent
 	MaxPeers       int32  // connections; 0: Config.Caps

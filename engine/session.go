@@ -239,8 +239,8 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 	}
 	if opt.NoTrackers {
 		cfg.trackers = [][]string{}
-	} else if len(opt.Trackers) > 0 {
-		cfg.trackers = append(append([][]string{}, opt.Torrent.Trackers...), opt.Trackers...)
+	} else {
+		cfg.given = opt.Trackers
 	}
 	if len(opt.Peers) > 0 {
 		cfg.peers = []found{{opt.Peers, SourceUser}}

@@ -49,6 +49,7 @@ type torrentConfig struct {
 	choker   string
 	caps     Caps
 	trackers [][]string // instead of the torrent file's, if not nil
+	given    [][]string // trackers of AddOptions, in tiers
 	extra    []string   // trackers added by hand
 	peers    []found    // addresses known from the start
 	limits   Limits

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -32,10 +33,27 @@ func (t *torrent) startAnnouncing(c *actor.Ctx[torrentMsg]) {
 			func(e actor.Exit) torrentMsg { return announcerDown{e} })
 	}
 	t.news.started = true
+	for _, urls := range firstTiers(t.cfg.given) {
+		t.tellAnnouncer(tracker.Add{URLs: urls, Origin: tracker.FromUser})
+	}
 	if len(t.cfg.extra) > 0 {
 		t.tellAnnouncer(tracker.Add{URLs: t.cfg.extra, Origin: tracker.FromUser})
 	}
 	t.tellAnnouncer(tracker.Start{Facts: t.facts()})
+}
+
+// givenTiers is how many tiers of trackers a user may give: there is room for as many
+// messages to the announcer at once.
+const givenTiers = announcerWindow / 2
+
+// firstTiers joins what is beyond givenTiers to the last of these.
+func firstTiers(tiers [][]string) [][]string {
+	if len(tiers) <= givenTiers {
+		return tiers
+	}
+	out := slices.Clone(tiers[:givenTiers])
+	out[givenTiers-1] = slices.Concat(tiers[givenTiers-1:]...)
+	return out
 }
 
 // stopAnnouncing lets trackers hear "stopped", for up to limit.
