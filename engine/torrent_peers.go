@@ -189,7 +189,7 @@ func (t *torrent) nextCandidate(now actor.Time) *candidate {
 		case x == nil:
 			return nil
 		case t.listeningAt(x.addr) != nil: // connected already; stays busy
-		case t.takenIP(x.addr.Addr(), nil):
+		case t.takenIP(x.addr.Addr(), (*peerEntry).admitted):
 			x.busy, x.next = false, now.Add(reconnectAfter)
 		default:
 			return x
@@ -210,16 +210,18 @@ func (t *torrent) listeningAt(addr netip.AddrPort) *peerEntry {
 
 // takenIP applies the rule of one connection an address, which private and loopback
 // addresses are exempt from: a household or a laboratory is behind one.
-func (t *torrent) takenIP(ip netip.Addr, but *peerEntry) bool {
+func (t *torrent) takenIP(ip netip.Addr, counts func(*peerEntry) bool) bool {
 	if !t.cfg.perIP || transport.IsLocal(ip) {
 		return false
 	}
 	return slices.ContainsFunc(t.swarm.list, func(p *peerEntry) bool {
-		// One that we are still dialing does not count: when both ends dial each
-		// other at once, both would refuse, and go on doing so.
-		return p != but && !p.gone && (p.live || p.incoming) && p.addr.Addr() == ip
+		return !p.gone && p.addr.Addr() == ip && counts(p)
 	})
 }
+
+// admitted: one that we are still dialing does not count. When both ends dial each
+// other at once, both would refuse, and go on doing so.
+func (p *peerEntry) admitted() bool { return p.live || p.incoming }
 
 // dial starts a peer that begins with a connection to make.
 func (t *torrent) dial(c *actor.Ctx[torrentMsg], x *candidate) {
@@ -291,7 +293,7 @@ func (t *torrent) refuse(c *actor.Ctx[torrentMsg], m arrived, from netip.AddrPor
 		return errBanned
 	case m.Handshake.PeerID == t.cfg.ourID:
 		return errSelf
-	case t.takenIP(from.Addr(), nil):
+	case t.takenIP(from.Addr(), (*peerEntry).admitted):
 		return errTwice
 	case (m.crowded || t.full()) && !t.makeRoom(c.Now()):
 		return errFull
@@ -355,7 +357,8 @@ func (t *torrent) unwelcome(c *actor.Ctx[torrentMsg], p *peerEntry) error {
 			return t.settleTwice(c.Now(), q, p)
 		}
 	}
-	if t.takenIP(p.addr.Addr(), p) {
+	// One that has not shaken hands may be the same peer's: it is judged when it has.
+	if t.takenIP(p.addr.Addr(), func(q *peerEntry) bool { return q != p && q.live }) {
 		return errTwice
 	}
 	return nil
