@@ -188,8 +188,9 @@ func connect(ctx context.Context, from, to clients.Run, seed, leech netip.AddrPo
 }
 
 // prime runs a seed once, so that its state folder knows the data, and makes the job
-// use that folder.
+// use that folder. It seeds as a download that has ended: shoal seed would hash again.
 func (b *bench) prime(ctx context.Context, c clients.Client, j *clients.Job) error {
+	j.Seed = false
 	if dir := b.primed[c.Name()]; dir != "" {
 		j.Dir = dir
 		return nil
@@ -200,7 +201,7 @@ func (b *bench) prime(ctx context.Context, c clients.Client, j *clients.Job) err
 		return err
 	}
 	defer r.Stop()
-	if err := r.Ready(ctx); err != nil {
+	if err := clients.WaitDone(ctx, r); err != nil {
 		return err
 	}
 	if _, err := r.Finish(ctx); err != nil {

@@ -181,15 +181,18 @@ func (s *Seeder) answer(c net.Conn, req []byte) error {
 	return err
 }
 
-// wait paces n bytes. A pause that is over is not made up for.
+// maxBurst is how much lost time wait makes up for.
+const maxBurst = 50 * time.Millisecond
+
+// wait paces n bytes.
 func (s *Seeder) wait(n int64) {
 	if s.Rate == 0 {
 		return
 	}
 	s.pace.Lock()
 	now := time.Now()
-	if s.pace.next.Before(now) {
-		s.pace.next = now
+	if earliest := now.Add(-maxBurst); s.pace.next.Before(earliest) {
+		s.pace.next = earliest
 	}
 	d := s.pace.next.Sub(now)
 	s.pace.next = s.pace.next.Add(time.Duration(n * int64(time.Second) / s.Rate))

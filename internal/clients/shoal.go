@@ -75,6 +75,7 @@ type Event struct {
 	BytesWasted   int64   `json:"bytes_wasted"`
 	BytesRehashed int64   `json:"bytes_rehashed"`
 	Peers         int     `json:"peers"`
+	State         string  `json:"state"`
 	ExitCode      int     `json:"exit_code"`
 	Raw           string  `json:"-"`
 }
@@ -146,11 +147,11 @@ func (r *ShoalRun) Wait(ctx context.Context) (int, error) {
 	return code, nil
 }
 
-// Ready implements Run: a leecher is ready when it listens, a seed when it also has
-// everything.
+// Ready implements Run: a leecher is ready when it listens and has looked at what is
+// there, a seed when it also has everything.
 func (r *ShoalRun) Ready(ctx context.Context) error {
 	return Poll(ctx, r.p, "listening", func() (bool, error) {
-		if len(r.Events("listening")) == 0 {
+		if state := r.Last("progress").State; len(r.Events("listening")) == 0 || state == "" || state == "checking" {
 			return false, nil
 		}
 		s, err := r.Status(ctx)
