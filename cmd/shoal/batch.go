@@ -41,6 +41,7 @@ func (b *batch) refuseClashes() {
 		}
 		if first := owner[x.hash]; first != nil {
 			x.err = fail(exitExists, "%s: the same torrent as %s", x.source, first.source)
+			x.hash = metainfo.Hash{} // what is told of that one is not of this
 			continue
 		}
 		owner[x.hash] = x
@@ -87,9 +88,7 @@ func (b *batch) transferAll(ctx context.Context, ready []*transfer) {
 	if err == nil {
 		defer closeLog()
 		b.cfg.Logger = log
-		if !b.opt.seedOnly {
-			err = makeOutput(b.opt.output)
-		}
+		err = b.makeFolders()
 	}
 	if err == nil {
 		err = b.attempt(ctx, ready)
@@ -112,7 +111,7 @@ func (b *batch) transferAll(ctx context.Context, ready []*transfer) {
 func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
 	eng, err := engine.New(b.cfg)
 	if err != nil {
-		return fail(exitIO, "can't listen on %v: %w; choose another --port, or 0 for any free one", b.cfg.Listen, err)
+		return b.deaf(err)
 	}
 	b.eng = eng
 	defer eng.Close(stopAnnounce)
@@ -137,6 +136,15 @@ func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
 	}
 	wg.Wait()
 	return nil
+}
+
+// deaf says why the engine can't listen.
+func (b *batch) deaf(err error) error {
+	advice := "choose another --port, or 0 for any free one"
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		advice = "--bind wants an address of this machine"
+	}
+	return fail(exitIO, "can't listen on %v: %w; %s", b.cfg.Listen, err, advice)
 }
 
 // tellAddrs tells where the engine listens.
@@ -180,26 +188,31 @@ func (b *batch) conclude(start time.Time) error {
 	return silent(exitCode(first))
 }
 
-// makeOutput makes the output folder, and says clearly why it can't be one.
-func makeOutput(dir string) error {
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return fail(exitIO, "the output %s is not a folder; give one with --output", dir)
+// makeFolders makes sure that the output and the records can be written. A seed
+// writes neither.
+func (b *batch) makeFolders() error {
+	if b.opt.seedOnly {
+		if err := makeFolder(b.cfg.StateDir); err != nil && b.opt.stateDir == "" {
+			b.cfg.StateDir = ""
+			return nil
+		}
+	} else if err := makeFolder(b.opt.output); err != nil {
+		return unwritable("output", b.opt.output, "--output", err)
 	}
-	err := os.MkdirAll(dir, 0o777)
-	if err == nil {
-		err = tryWrite(dir)
+	if err := makeFolder(b.cfg.StateDir); err != nil {
+		return unwritable("folder for records", b.cfg.StateDir, "--state-dir", err)
 	}
-	switch {
-	case err == nil:
-		return nil
-	case isFull(err):
-		return fail(exitDiskFull, "the output %s has no room: %w; make room, or give another --output", dir, err)
-	}
-	return fail(exitIO, "the output %s can't be written: %w; give another --output", dir, err)
+	return nil
 }
 
-// tryWrite makes a file in a folder, and removes it.
-func tryWrite(dir string) error {
+// makeFolder makes a folder, and a file in it to see whether that is allowed.
+func makeFolder(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return syscall.ENOTDIR
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
 	name := filepath.Join(dir, fmt.Sprintf(".shoal-%d", os.Getpid()))
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
@@ -207,4 +220,15 @@ func tryWrite(dir string) error {
 	}
 	f.Close()
 	return os.Remove(name)
+}
+
+// unwritable says clearly what is wrong with a folder.
+func unwritable(what, dir, flag string, err error) error {
+	switch {
+	case isFull(err):
+		return fail(exitDiskFull, "the %s %s has no room: %w; make room, or give another %s", what, dir, err, flag)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fail(exitIO, "the %s %s is not a folder; give another %s", what, dir, flag)
+	}
+	return fail(exitIO, "the %s %s can't be written: %w; give another %s", what, dir, err, flag)
 }

@@ -141,7 +141,7 @@ func (x *transfer) explained(err error) error {
 		return fail(exitExists, "%s: another shoal is at work on it in %s; end that one, or give another --output", x.name, x.add.Dir)
 	case errors.Is(err, storage.ErrMissing):
 		return fail(exitNotFound, "%s: none of its files is in %s; say with --data where they are", x.name, x.add.Dir)
-	case x.name == "" && x.opt.many:
+	case x.name == "" && x.opt.many && !strings.Contains(err.Error(), x.source):
 		return fail(exitCode(err), "%s: %w", short(x.source, 80), err)
 	}
 	return err

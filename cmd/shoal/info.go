@@ -41,8 +41,8 @@ func newMagnet(st streams) *cobra.Command {
 		Short: "Print a torrent file as a magnet link",
 		Args:  wants("X.torrent"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := refuseLater(c.Flags()); err != nil {
-				return err
+			if c.Flags().Changed("resolve") || c.Flags().Changed("output") {
+				return tooEarly("shoal magnet --resolve")
 			}
 			t, err := loadSource(st, args[0])
 			if err == nil {
@@ -53,7 +53,8 @@ func newMagnet(st streams) *cobra.Command {
 	}
 	c.Flags().Bool("resolve", false, "")
 	c.Flags().StringP("output", "o", "", "")
-	markLater(c.Flags(), "resolve", "output")
+	_ = c.Flags().MarkHidden("resolve")
+	_ = c.Flags().MarkHidden("output")
 	return c
 }
 

@@ -37,12 +37,6 @@ func tooEarly(what string) error {
 func laterFlags(f *pflag.FlagSet, names ...string) {
 	for _, name := range names {
 		f.StringArray(name, nil, "")
-	}
-	markLater(f, names...)
-}
-
-func markLater(f *pflag.FlagSet, names ...string) {
-	for _, name := range names {
 		_ = f.MarkHidden(name)
 		_ = f.SetAnnotation(name, laterKey, []string{name})
 	}

@@ -67,7 +67,7 @@ func fullView(p progress, rates []int64, width int, rich bool) []string {
 		fmt.Sprintf("ratio %.2f", ratio(p.UpEver, p.DownEver))}
 	var third []string
 	if p.HashFails > 0 {
-		third = append(third, count(p.HashFails, "piece") + " failed, " + count(p.Banned, "peer") + " banned")
+		third = append(third, count(p.HashFails, "piece")+" failed, "+count(p.Banned, "peer")+" banned")
 	}
 	if p.said != "" {
 		third = append(third, p.said)

@@ -231,21 +231,21 @@ func (x *transfer) report() {
 func (x *transfer) conclude(err error) {
 	x.rep.ended(x.id)
 	x.err = err
+	s := &x.stats
+	secs := time.Since(x.start).Seconds()
+	if s.Done+s.Down > 0 {
+		x.rep.note("%s: %s, down %s in %.1f s (%s/s), up %s, wasted %s", x.name, amountOf(s),
+			size(s.Down), secs, size(int64(float64(s.Down)/max(secs, 0.001))), size(s.Up), size(s.Wasted))
+	}
 	if err != nil {
 		x.rep.fault(x.hash, x.explained(err))
 	}
-	s := &x.stats
-	secs := time.Since(x.start).Seconds()
 	x.rep.event("summary", x.hash, keys{
 		"source": x.source, "name": x.name,
 		"bytes_down": s.Down, "bytes_up": s.Up, "bytes_wasted": s.Wasted, "bytes_rehashed": s.Rehashed,
 		"bytes_done": s.Done, "bytes_total": s.Wanted, "banned": s.Banned, "hash_fails": s.HashFails,
 		"seconds": secs, "exit_code": exitCode(err),
 	})
-	if s.Wanted > 0 {
-		x.rep.note("%s: %s, down %s in %.1f s (%s/s), up %s, wasted %s", x.name, amountOf(s),
-			size(s.Down), secs, size(int64(float64(s.Down)/max(secs, 0.001))), size(s.Up), size(s.Wasted))
-	}
 }
 
 // amountOf is how much there is, for the last line about a torrent.
