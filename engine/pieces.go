@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/metainfo"
@@ -32,6 +34,7 @@ type pieces struct {
 	lonely     int32
 
 	deadline map[metainfo.PieceIndex]clock.Time // of Readers' leases
+	due      []metainfo.PieceIndex              // the same pieces, earliest first
 	lent     map[metainfo.PieceIndex]struct{}   // wanted only for a Reader, until that has it
 }
 
@@ -142,6 +145,10 @@ func (p *pieces) got(i metainfo.PieceIndex) {
 		p.log = append(p.log, i)
 	}
 	p.unlend(i)
+	if _, due := p.deadline[i]; due {
+		delete(p.deadline, i)
+		p.due = slices.DeleteFunc(p.due, func(x metainfo.PieceIndex) bool { return x == i })
+	}
 }
 
 // lend makes a piece wanted that nobody has selected but somebody reads, and reports

@@ -101,6 +101,7 @@ func (t *torrent) serve(c *actor.Ctx[torrentMsg], p *peerEntry) bool {
 		j.left = p.state.needFast
 		j.fromFast()
 	} else {
+		j.fromDue()
 		j.fromOwn()
 		j.fromStrategy()
 		j.fromOthers()
@@ -170,6 +171,23 @@ func (t *torrent) freeChanged(a *partial, wasFree int32) {
 	}
 }
 
+// hurryWithin of its deadline a piece is asked for of others, too.
+const hurryWithin = 5 * time.Second
+
+// fromDue takes what Readers wait for, with every strategy.
+func (j *job) fromDue() {
+	for _, i := range j.t.pieces.due {
+		if j.left <= 0 {
+			return
+		}
+		var h picker.Hint
+		if j.t.pieces.deadline[i] <= j.now.Add(hurryWithin) {
+			h = picker.Urgent
+		}
+		j.accept(i, h)
+	}
+}
+
 // fromOwn goes on with pieces that the peer has begun alone.
 func (j *job) fromOwn() {
 	for _, a := range j.p.mine {
@@ -224,13 +242,20 @@ func (j *job) offer(piece int32, h picker.Hint) bool {
 	if j.t.pieces.partial(i) == nil && !j.t.mayOpen() {
 		return false
 	}
-	if a := j.open(i, h); a != nil {
-		j.take(a)
-		if h&picker.Urgent != 0 && !j.p.parole {
-			j.doubleIn(a) // a Reader can't wait for those who have been asked
-		}
-	}
+	j.accept(i, h)
 	return j.left > 0
+}
+
+// accept asks for blocks of a piece, if there are any for this peer.
+func (j *job) accept(i metainfo.PieceIndex, h picker.Hint) {
+	a := j.open(i, h)
+	if a == nil {
+		return
+	}
+	j.take(a)
+	if h&picker.Urgent != 0 && !j.p.parole && j.now >= a.begun.Add(hurryAfter) {
+		j.doubleIn(a) // a Reader can't wait for those who have been asked
+	}
 }
 
 // open returns a piece in which the peer may ask for blocks, begun now if it was

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -266,7 +267,7 @@ func (fakeQuit) peerMsg() {}
 func (tt *testTorrent) newFakePeer(cfg peerConfig) actor.Actor[peerMsg] {
 	name := tt.byAddr[cfg.addr]
 	if name == "" {
-		tt.t.Fatalf("a peer at %v, whom nobody knows", cfg.addr)
+		name = cfg.addr.String()
 	}
 	p := &fakePeer{tt: tt, name: name, cfg: cfg, dialing: cfg.link == nil}
 	p.haves = len(cfg.log)
@@ -377,8 +378,11 @@ func (tt *testTorrent) at(name string) netip.AddrPort {
 	return addr
 }
 
-// place puts a peer at an address.
-func (tt *testTorrent) place(name, addr string) { tt.byAddr[netip.MustParseAddrPort(addr)] = name }
+// place puts a peer at an address, where it was before it is not any more.
+func (tt *testTorrent) place(name, addr string) {
+	maps.DeleteFunc(tt.byAddr, func(_ netip.AddrPort, n string) bool { return n == name })
+	tt.byAddr[netip.MustParseAddrPort(addr)] = name
+}
 
 // id is the peer id of a peer: by default in the order of the names.
 func ttID(name string) [20]byte { return [20]byte([]byte(fmt.Sprintf("-RM0001-%012s", name))) }

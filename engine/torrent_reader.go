@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -58,6 +60,7 @@ func (t *torrent) onUrgent(c *actor.Ctx[torrentMsg], m urgent) {
 func (t *torrent) changedDeadlines(c *actor.Ctx[torrentMsg]) {
 	old := t.pieces.deadline
 	t.pieces.deadline = t.reader.deadlines(&t.pieces.have, t.pieces.l)
+	t.pieces.due = inOrder(t.pieces.deadline)
 	moved := false
 	for _, i := range changedKeys(old, t.pieces.deadline) {
 		if t.pieces.deadline[i] != 0 {
@@ -74,9 +77,18 @@ func (t *torrent) changedDeadlines(c *actor.Ctx[torrentMsg]) {
 		}
 	}
 	t.feedEverybody()
-	if len(t.reader.byReader) > 0 && !t.armed(tickLease) {
-		t.after(c, leaseTime, tickLease)
+	if at := t.reader.soonest(); at != actor.Never && !t.armed(tickLease) {
+		t.after(c, at.Sub(c.Now()), tickLease)
 	}
+}
+
+// soonest is when the first lease ends that is not renewed.
+func (l *leases) soonest() actor.Time {
+	at := actor.Never
+	for _, x := range l.byReader { //order: irrelevant
+		at = min(at, x.until)
+	}
+	return at
 }
 
 // takeBackLent ends the wish for a piece that nobody reads any more, nor has selected.
@@ -102,6 +114,13 @@ func (l *leases) deadlines(have *bits.Set, n metainfo.Lengths) map[metainfo.Piec
 		}
 	}
 	return out
+}
+
+// inOrder lists the pieces that are due, the earliest first.
+func inOrder(deadline map[metainfo.PieceIndex]clock.Time) []metainfo.PieceIndex {
+	return slices.SortedFunc(maps.Keys(deadline), func(a, b metainfo.PieceIndex) int {
+		return cmp.Or(cmp.Compare(deadline[a], deadline[b]), cmp.Compare(a, b))
+	})
 }
 
 // changedKeys lists, in order, where two sets of deadlines differ.
