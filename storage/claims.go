@@ -2,11 +2,7 @@
 
 package storage
 
-import (
-	"path/filepath"
-
-	"github.com/cespare/xxhash/v2"
-)
+import "github.com/cespare/xxhash/v2"
 
 // claim is whose file it is. Torrents may share files, as when the same data are
 // seeded to two swarms, but only the first one writes.
@@ -15,14 +11,9 @@ type claim struct {
 	users int
 }
 
-// claimed is what a store has claimed: see store.claims.
+// pathHash names a file's present place.
 func (s *store) pathHash(i int32) uint64 {
-	dir := s.dir
-	if root, _ := s.where(i); root == s.inc && s.inc != nil {
-		dir = s.opt.IncompleteDir
-	}
-	_, name := s.where(i)
-	return xxhash.Sum64String(filepath.Join(dir, filepath.FromSlash(name)))
+	return xxhash.Sum64String(s.path(s.where(i)))
 }
 
 // claimAll says that the torrent's files are in use. It is called behind a fence,

@@ -23,7 +23,8 @@ type Disk struct {
 	share bool
 	zeros map[int64][20]byte // hashes of nothing but zeros, by length
 
-	claims map[uint64]*claim // by the hash of a file's path
+	claims map[uint64]*claim      // by the hash of a file's path
+	roots  map[string]*sharedRoot // by their path
 
 	scratch sync.Pool
 }
@@ -36,7 +37,7 @@ func NewDisk(fs FS, maxFiles int) *Disk {
 	if maxFiles <= 0 {
 		maxFiles = DefaultMaxFiles
 	}
-	d := &Disk{fs: fs, pool: newHandles(maxFiles), zeros: map[int64][20]byte{}, claims: map[uint64]*claim{}}
+	d := &Disk{fs: fs, pool: newHandles(maxFiles), zeros: map[int64][20]byte{}, claims: map[uint64]*claim{}, roots: map[string]*sharedRoot{}}
 	d.scratch.New = func() any { return &scratch{sum: sha1.New()} }
 	return d
 }
@@ -53,7 +54,7 @@ func (d *Disk) Close() error {
 		d.state.Close()
 	}
 	d.lock, d.state = nil, nil
-	return err
+	return errors.Join(err, d.closeRoots())
 }
 
 // scratchBytes is how much is read at a time where data are not kept.

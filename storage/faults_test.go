@@ -306,6 +306,34 @@ func TestAFileRemovedWhileSeeding(t *testing.T) {
 	r.quiet()
 }
 
+func TestAFolderThatComesBackAsAnother(t *testing.T) {
+	r, tt := downloaded(t, 20)
+	r.start()
+	r.open(tt, Options{})
+	saved := [][]byte{tt.FileData(0), tt.FileData(1)}
+	r.fs.Remove(payloadDir)
+	if _, err := r.read(7, 0, 16384); err == nil {
+		t.Error("the read must fail")
+	}
+	if tr := want[Trouble](r, "missing"); !tr.Missing {
+		t.Errorf("%+v", tr)
+	}
+	r.run(time.Minute)
+	if r.fs.Exists(payloadDir) {
+		t.Error("the folder was made anew")
+	}
+	for i := range saved {
+		_ = r.fs.WriteFile(pathOf(tt, i), saved[i])
+	}
+	if tr := want[Trouble](r, "mounted again"); tr.Err != nil {
+		t.Errorf("%+v", tr)
+	}
+	r.wantRead(tt, 7)
+	r.quiet()
+	r.close(Close{})
+	r.stop()
+}
+
 func TestAFileRemovedWhileDownloading(t *testing.T) {
 	r := newRig(t, 7).start()
 	tt := twoFiles(t)

@@ -164,6 +164,13 @@ func (s *Storage) finishAgain(t *torrent) {
 	}
 }
 
+// tellFiles tells of files that are complete, under their final names.
+func (t *torrent) tellFiles(files []int32) {
+	for _, i := range files {
+		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
+	}
+}
+
 // pathOf is a file's final path on the machine.
 func (t *torrent) pathOf(i int32) string {
 	return filepath.Join(t.facts.dir, filepath.FromSlash(t.nameOf(i)))

@@ -5,10 +5,18 @@ package storage
 import (
 	"errors"
 	"os"
+	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
+
+// bootID is the time of the start in minutes. If the clock is set in between, what
+// was written and not synced is hashed again, which does no harm.
+func bootID() string {
+	return strconv.FormatInt(time.Now().Add(-windows.DurationSinceBoot()).Unix()/60, 10)
+}
 
 func lockFile(f *os.File, exclusive bool) error {
 	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)

@@ -8,7 +8,7 @@ import (
 )
 
 // LiveWorkers run jobs on goroutines: one per core for hashing, two each for
-// reading and writing, one each for syncing and all else. They start with the
+// reading and writing, one for syncing, two for all else. They start with the
 // first job of their lane.
 type LiveWorkers struct {
 	disk  *Disk
@@ -34,7 +34,7 @@ func NewLiveWorkers() *LiveWorkers { return NewWorkers(NewDisk(OS{}, maxOpenFile
 func NewWorkers(d *Disk) *LiveWorkers {
 	w := &LiveWorkers{disk: d}
 	most := [Lanes]int{
-		LaneHash: runtime.GOMAXPROCS(0), LaneRead: 2, LaneWrite: 2, LaneSync: 1, LaneSlow: 1,
+		LaneHash: runtime.GOMAXPROCS(0), LaneRead: 2, LaneWrite: 2, LaneSync: 1, LaneSlow: 2,
 	}
 	for i := range w.lanes {
 		l := &w.lanes[i]
@@ -49,7 +49,8 @@ func (w *LiveWorkers) Lanes() (n [Lanes]int) {
 	for i := range w.lanes {
 		n[i] = 2 * w.lanes[i].most
 	}
-	n[LaneSync], n[LaneSlow] = 1, 1
+	n[LaneHash] = min(n[LaneHash], MailLimit/2)
+	n[LaneSync], n[LaneSlow] = 1, 2
 	return n
 }
 

@@ -67,6 +67,7 @@ func (s *Storage) opened(c *actor.Ctx[Message], t *torrent, k *openTask) {
 		a.Unknown = &u
 	}
 	t.tell(a)
+	t.tellFiles(k.made)
 	for p := range t.facts.written.All() {
 		s.soil(t, metainfo.PieceIndex(p))
 	}

@@ -32,8 +32,12 @@ func (k *selectTask) run(d *Disk) {
 func (k *selectTask) fill(d *Disk, s *store) error {
 	for _, i := range k.files {
 		if s.lay.files[i].Length == 0 {
-			if err := s.makeEmptyFile(i); err != nil {
+			made, err := s.makeEmptyFile(i)
+			if err != nil {
 				return err
+			}
+			if made {
+				k.made = append(k.made, i)
 			}
 		}
 	}
@@ -99,7 +103,7 @@ func (k *finishTask) run(d *Disk) {
 	from, name := s.where(k.file)
 	if s.lay.files[k.file].Attr&metainfo.AttrExecutable != 0 {
 		if err := from.SetExec(name); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			k.err = &Error{"chmod", name, err}
+			k.err = &Error{"chmod", s.path(from, name), err}
 			return
 		}
 	}
@@ -113,7 +117,7 @@ func (k *finishTask) run(d *Disk) {
 		return
 	}
 	if err != nil {
-		k.err = &Error{"rename", name, err}
+		k.err = &Error{"rename", s.path(from, name), err}
 		return
 	}
 	s.final.Set(k.file)
@@ -177,7 +181,7 @@ func (k *renameTask) run(d *Disk) {
 	if k.err == nil {
 		return
 	}
-	k.err = &Error{"rename", from, k.err}
+	k.err = &Error{"rename", s.path(root, from), k.err}
 	if s.names[k.file] = old; !had {
 		delete(s.names, k.file)
 	}

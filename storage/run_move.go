@@ -20,7 +20,7 @@ func (k *moveTask) run(d *Disk) {
 	if k.to, k.err = filepath.Abs(k.to); k.err != nil {
 		return
 	}
-	to, err := d.fs.MakeRoot(k.to)
+	to, err := d.openRoot(k.to, true)
 	if err != nil {
 		k.err = &Error{"move to", k.to, err}
 		return
@@ -123,7 +123,7 @@ func (k *moveTask) renameAll(d *Disk, to Root, files []placeName) error {
 			}
 		}
 		if !errors.Is(err, ErrCrossDevice) {
-			err = &Error{"move", f.name, err}
+			err = &Error{"move", s.path(s.root, f.name), err}
 		}
 		return err
 	}
@@ -415,7 +415,7 @@ func (c *copier) replaceOne() error {
 		err = c.to.SyncDir(path.Dir(final))
 	}
 	if err != nil {
-		return &Error{"rename", final, err}
+		return &Error{"rename", s.path(c.to, final), err}
 	}
 	s.final.Set(c.only)
 	s.claimAll()

@@ -199,7 +199,7 @@ func (s *store) allNames(f func(root Root, name string) error) error {
 // undoMove brings back what an interrupted move has renamed and removes what it
 // has copied. Before the move there was nothing of these names there.
 func (s *store) undoMove(d *Disk, dir string) error {
-	to, err := d.fs.OpenRoot(dir)
+	to, err := d.openRoot(dir, false)
 	if err != nil {
 		return nil // not even begun, or on a device that is not there
 	}
@@ -228,7 +228,7 @@ func (s *store) undoMove(d *Disk, dir string) error {
 
 // cleanUp removes what a complete move has left where the payload was before.
 func (s *store) cleanUp(d *Disk, dir string) {
-	old, err := d.fs.OpenRoot(dir)
+	old, err := d.openRoot(dir, false)
 	if err != nil {
 		return
 	}
@@ -301,11 +301,7 @@ func hasRenaming(f *facts, file int32) bool {
 }
 
 func openRoot(d *Disk, dir string, fresh bool) (Root, error) {
-	open := d.fs.OpenRoot
-	if fresh {
-		open = d.fs.MakeRoot
-	}
-	root, err := open(dir)
+	root, err := d.openRoot(dir, fresh)
 	if absent(err) {
 		err = ErrMissing
 	}
@@ -375,32 +371,34 @@ func (k *openTask) makeEmpty(s *store) error {
 		if f.Length > 0 || f.Pad() || f.Symlink() || !isWanted(k.opt.Priority, i) {
 			continue
 		}
-		if err := s.makeEmptyFile(i); err != nil {
+		made, err := s.makeEmptyFile(i)
+		if err != nil {
 			return err
+		}
+		if made {
+			k.made = append(k.made, i)
 		}
 		k.facts.placed.Set(i)
 	}
 	return nil
 }
 
-func (s *store) makeEmptyFile(i int32) error {
+// makeEmptyFile makes a file without bytes, unless it is there.
+func (s *store) makeEmptyFile(i int32) (made bool, err error) {
 	name := s.name(i)
 	if _, err := s.root.Stat(name); err == nil {
-		return nil
+		return false, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.makeParent(s.root, name)
+	err = s.makeParent(s.root, name)
 	if err == nil {
 		var f File
 		if f, err = s.root.OpenFile(name, Create); err == nil {
 			f.Close()
 		}
 	}
-	if err != nil {
-		return &Error{"write", name, err}
-	}
-	return nil
+	return err == nil, s.fault("write", i, err)
 }
 
 // closeFiles closes all that a torrent has open, and gives up its lock.
@@ -473,7 +471,7 @@ func (s *store) removePayload() error {
 		}
 		root, name := s.where(i)
 		if err := root.Remove(name); err != nil && !absent(err) {
-			errs = append(errs, &Error{"remove", name, err})
+			errs = append(errs, &Error{"remove", s.path(root, name), err})
 			continue
 		}
 		for dir, _ := parentOf(name); dir != "."; dir, _ = parentOf(dir) {

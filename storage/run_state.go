@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"errors"
 	"io"
-	"path/filepath"
 )
 
 // run syncs files and the folders that name them, and only then records that their
@@ -54,7 +53,7 @@ func (s *store) syncDirs() error {
 	s.mu.Unlock()
 	for d := range dirs {
 		if err := d.root.SyncDir(d.dir); err != nil && !absent(err) {
-			return &Error{"sync", d.dir, err}
+			return &Error{"sync", s.path(d.root, d.dir), err}
 		}
 	}
 	return nil
@@ -64,28 +63,51 @@ func (k *stateTask) run(*Disk) { k.err = k.store.record(k.record) }
 
 func (k *compactTask) run(*Disk) { k.err = k.store.replaceState(k.data, true) }
 
-// run looks for the torrent's folder and its files.
-func (k *lookTask) run(*Disk) {
+// run looks for the torrent's folder and its files. If another folder has taken the
+// place of the one that is open, as when a disk was mounted again, and has the
+// files, it is used from now on.
+func (k *lookTask) run(d *Disk) {
 	s := k.store
-	if err := s.root.Present(); err != nil {
+	if s.root.Present() == nil {
+		k.err = k.lookIn(s.root)
+		return
+	}
+	root, err := d.openRoot(s.dir, false)
+	if err != nil {
 		k.err = &Error{"open", s.dir, ErrMissing}
 		return
 	}
+	if k.err = k.lookIn(root); k.err != nil {
+		root.Close()
+		return
+	}
+	_ = d.pool.forget(s, func(i int32) bool { return i != stateFile })
+	s.root.Close()
+	s.root = root
+}
+
+// lookIn looks for the files, with root in the place of the torrent's own.
+func (k *lookTask) lookIn(root Root) (err error) {
+	s := k.store
 	for _, f := range k.files {
-		root, name := s.where(f.file)
-		switch info, err := root.Stat(name); {
-		case err != nil && !absent(err):
-			k.err = &Error{"open", name, err}
-		case err != nil || info.Kind != Regular:
-			k.err = &Error{"open", filepath.Join(s.dir, name), ErrMissing}
-		case info.Size < f.n:
-			k.err = &Error{"read", filepath.Join(s.dir, name), errShort}
+		in, name := s.where(f.file)
+		if in == s.root {
+			in = root
 		}
-		if k.err != nil {
+		switch info, e := in.Stat(name); {
+		case e != nil && !absent(e):
+			err = &Error{"open", s.path(in, name), e}
+		case e != nil || info.Kind != Regular:
+			err = &Error{"open", s.path(in, name), ErrMissing}
+		case info.Size < f.n:
+			err = &Error{"read", s.path(in, name), errShort}
+		}
+		if err != nil {
 			_ = s.disk.pool.forget(s, func(i int32) bool { return i == f.file })
-			return
+			return err
 		}
 	}
+	return nil
 }
 
 var errShort = errors.New("file is shorter than it was")
@@ -131,7 +153,7 @@ func (k *linkTask) run(*Disk) {
 			err = s.root.Symlink(s.lay.files[i].LinkText(), name)
 		}
 		if err != nil && k.err == nil {
-			k.err = &Error{"link", name, err}
+			k.err = &Error{"link", s.path(s.root, name), err}
 		}
 	}
 }

@@ -103,6 +103,7 @@ func (s *Storage) selected(t *torrent, k *selectTask) {
 		t.dirt.parts = t.dirt.parts && !k.clear // else it would be made anew to be synced
 		s.recorded(t, int64(len(k.record)), k.recordErr)
 		s.sync.dirty.add(t)
+		t.tellFiles(k.made)
 		s.tellComplete(t)
 	}
 	if k.answer {

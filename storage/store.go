@@ -5,6 +5,7 @@ package storage
 import (
 	"errors"
 	"io"
+	"path/filepath"
 	"sync"
 
 	"github.com/shoal-bt/shoal/internal/bits"
@@ -81,8 +82,16 @@ func (s *store) fault(op string, i int32, err error) error {
 	case stateFile:
 		return &Error{op, "state of " + s.key, err}
 	}
-	_, name := s.where(i)
-	return &Error{op, name, err}
+	return &Error{op, s.path(s.where(i)), err}
+}
+
+// path is where a name is on the machine.
+func (s *store) path(root Root, name string) string {
+	dir := s.dir
+	if root == s.inc && s.inc != nil {
+		dir = s.opt.IncompleteDir
+	}
+	return filepath.Join(dir, filepath.FromSlash(name))
 }
 
 // open returns a file of the payload, or the part store.

@@ -327,6 +327,7 @@ type openTask struct {
 	facts      *facts
 	logged     int64   // bytes behind the snapshot
 	unfinished []int32 // files that don't have their final name
+	made       []int32 // files without data that were made
 	err        error
 }
 
@@ -366,6 +367,7 @@ type selectTask struct {
 	cookie uint64
 	answer bool
 
+	made           []int32 // files without data that were made
 	err, recordErr error
 }
 

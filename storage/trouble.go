@@ -58,7 +58,7 @@ func (s *Storage) look(t *torrent) {
 			}
 		}
 	}
-	s.operate(t, &op{task: k})
+	s.operate(t, &op{fence: fenceAll, task: k})
 }
 
 // storedIn is how long a file must be for what is known of it.
