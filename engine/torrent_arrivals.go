@@ -248,6 +248,9 @@ func (t *torrent) takeBlocks(p *peerEntry, blocks []storage.Entry) {
 		}
 		t.disk.add(t.cfg.store, e)
 		t.freeChanged(a, wasFree)
+		if a.hashing() {
+			t.disk.order.arrived(a.piece)
+		}
 	}
 }
 

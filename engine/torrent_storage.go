@@ -27,6 +27,7 @@ type diskState struct {
 	waiting map[uint64]pendingDone // by cookie: what follows a Done
 	checks  []actor.Ref[error]     // whom to tell of CheckDone
 	check   checkRun
+	order   pieceOrder // in which pieces are told verified
 }
 
 // pendingDone is a control request that storage has not answered.
@@ -217,6 +218,7 @@ func (t *torrent) setHave(have *bits.Set) {
 	for i := len(t.pieces.open) - 1; i >= 0; i-- {
 		if a := t.pieces.open[i]; t.pieces.have.Has(int32(a.piece)) {
 			t.withdraw(a)
+			t.disk.order.lost(a.piece, t.tellPiece)
 			t.pieces.end(a, false) // a check has found it whole
 		}
 	}
@@ -290,6 +292,7 @@ func (t *torrent) onPieceDone(c *actor.Ctx[torrentMsg], a storage.PieceDone) {
 		t.pieceVerified(c, part)
 	case a.Err != nil && a.Kept:
 		// Storage has it, verified, and will write it when it can.
+		t.disk.order.lost(a.Piece, t.tellPiece)
 	case a.Err != nil:
 		t.refetch(part)
 	default:
@@ -318,7 +321,7 @@ func (t *torrent) pieceVerified(c *actor.Ctx[torrentMsg], part *partial) {
 		t.count.done += t.pieces.l.PieceSize(piece)
 	}
 	t.reader.arrived(piece)
-	t.cfg.emit.Tell(Event{Kind: PieceVerified, Hash: t.cfg.meta.Hash, Piece: piece})
+	t.disk.order.verified(piece, t.tellPiece)
 	if t.pieces.have.Full() {
 		t.tellAnnouncer(tracker.Complete{Facts: t.facts()})
 	}
@@ -328,9 +331,15 @@ func (t *torrent) pieceVerified(c *actor.Ctx[torrentMsg], part *partial) {
 	t.feedAll() // memory or endgame may have come free
 }
 
+// tellPiece says that a piece is verified and written.
+func (t *torrent) tellPiece(p metainfo.PieceIndex) {
+	t.cfg.emit.Tell(Event{Kind: PieceVerified, Hash: t.cfg.meta.Hash, Piece: p})
+}
+
 // refetch throws a piece's blocks away: all of them are asked for again.
 func (t *torrent) refetch(part *partial) {
 	piece := part.piece
+	t.disk.order.lost(piece, t.tellPiece)
 	t.unown(part)
 	t.pieces.end(part, false)
 	t.changed(piece, picker.BusyChanged)
