@@ -128,6 +128,39 @@ func downloadOnce(b *testing.B, tt *TestTorrent) time.Duration {
 	return used
 }
 
+// BenchmarkVerify hashes files that are in the page cache, and a hole.
+func BenchmarkVerify(b *testing.B) {
+	const size = 256 << 20
+	tt := MakeTorrent(b, 1<<20, 1, TestFile{Path: "payload", N: size})
+	for _, name := range []string{"data", "hole"} {
+		b.Run(name, func(b *testing.B) {
+			dir := b.TempDir()
+			file := filepath.Join(dir, "payload")
+			if name == "data" {
+				if err := os.WriteFile(file, tt.Data, 0o600); err != nil {
+					b.Fatal(err)
+				}
+			} else if err := os.WriteFile(file, nil, 0o600); err != nil || os.Truncate(file, size) != nil {
+				b.Fatal(err)
+			}
+			l := newLive(b, "", 4<<20)
+			l.open(tt, dir, Options{})
+			b.SetBytes(size)
+			cpu := cpuTime()
+			for b.Loop() {
+				l.send(Verify{ID: 1})
+				if d := next[CheckDone](l); d.Have.Full() != (name == "data") {
+					b.Fatalf("%+v", d)
+				}
+			}
+			b.ReportMetric((cpuTime()-cpu).Seconds()/float64(b.N)*(1<<30)/size, "CPU-s/GiB")
+			l.send(Close{ID: 1})
+			next[Closed](l)
+			l.close()
+		})
+	}
+}
+
 // pieces waits for at least one piece and returns how many have come.
 func (l *live) pieces(b *testing.B) (n int32) {
 	for n == 0 || len(l.answers) > 0 {

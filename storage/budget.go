@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -46,10 +47,16 @@ func (s *Storage) relieve(c *actor.Ctx[Message]) {
 		}
 		return
 	}
+	if s.budget.spilling > 0 || c.Now() < s.budget.nextSpill {
+		return
+	}
 	stuck := s.budget.stalled.len() > 0 && s.idle()
-	if s.budget.spilling == 0 && (used >= s.marks.high || stuck) && c.Now() >= s.budget.nextSpill {
+	if stuck || used >= s.marks.high && s.idle() || used >= s.marks.full {
 		s.budget.nextSpill = c.Now().Add(spillEvery)
 		s.spillCold(c, used-s.marks.low)
+		if stuck && s.budget.spilling == 0 {
+			s.dropTroubled()
+		}
 	}
 }
 
@@ -81,6 +88,23 @@ func (s *Storage) spillCold(c *actor.Ctx[Message], n int) {
 		}
 		n -= int(pc.memory)
 		s.spill(c, pc)
+	}
+}
+
+// dropTroubled gives up partial pieces that a disk in trouble does not take, while
+// other torrents wait for the room.
+func (s *Storage) dropTroubled() {
+	for _, id := range slices.Sorted(maps.Keys(s.torrents)) {
+		t := s.torrents[id]
+		if t.trouble.err == nil {
+			continue
+		}
+		for _, p := range sortedPieces(t.pieces) {
+			if pc := t.pieces[p]; pc.state == filling && !pc.hashing && !pc.spill && pc.memory > 0 {
+				t.tell(PieceDone{ID: t.id, Piece: p, Err: t.trouble.err})
+				s.discard(pc)
+			}
+		}
 	}
 }
 

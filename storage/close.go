@@ -106,12 +106,10 @@ func (s *Storage) spillAll(c *actor.Ctx[Message], t *torrent) {
 
 // lastStep is the job that ends the torrent's stay on the disk.
 func (s *Storage) lastStep(t *torrent) task {
-	k := &closeTask{
+	return &closeTask{
 		store: t.store, remove: t.closing.req.Delete, forget: t.closing.drop,
 		clean: t.trouble.err == nil && t.dirt.bytes == 0,
 	}
-	k.snapshot = *t.facts
-	return k
 }
 
 // closed answers Close.
@@ -123,7 +121,7 @@ func (s *Storage) closed(t *torrent, k *closeTask) {
 	if err == nil {
 		err = t.trouble.err
 	}
-	for _, m := range t.dirt.wait {
+	for _, m := range append(t.dirt.wait, t.files.syncs...) {
 		t.done(m.Cookie, ErrClosed)
 	}
 	s.remove(t)
@@ -144,7 +142,7 @@ func (s *Storage) abandon(t *torrent, err error) {
 			pc.release()
 		}
 	}
-	for _, m := range t.dirt.wait {
+	for _, m := range append(t.dirt.wait, t.files.syncs...) {
 		t.done(m.Cookie, err)
 	}
 	if t.verify.active {

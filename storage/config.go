@@ -30,13 +30,14 @@ const MailLimit = 256
 
 // marks are bounds of the slab's use, in slots.
 type marks struct {
-	high int // torrents stop asking; cold partial pieces are spilled
+	full int // cold partial pieces are spilled whatever else is under way
+	high int // torrents stop asking; cold partial pieces are spilled if nothing else gives room
 	low  int // they go on
 	kept int // the most that a disk in trouble may hold back in memory
 }
 
 func marksOf(budget int) marks {
-	return marks{high: budget * 3 / 4, low: budget / 2, kept: budget / 4}
+	return marks{full: budget * 7 / 8, high: budget * 3 / 4, low: budget / 2, kept: budget / 4}
 }
 
 const (

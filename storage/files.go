@@ -16,6 +16,9 @@ type fileState struct {
 	missing []int32  // by file: pieces still to come; nil when nothing is missing at all
 	told    bits.Set // files whose FileDone has been sent or is under way
 	wanted  bits.Set
+
+	finishing int    // complete files that are getting their final names
+	syncs     []Sync // that wait for those
 }
 
 // init counts what is missing.
@@ -100,6 +103,7 @@ func (s *Storage) fileComplete(t *torrent, i int32) {
 		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
 		return
 	}
+	t.files.finishing++
 	s.operate(t, &op{fence: fenceAll, task: &finishTask{store: t.store, file: i}})
 }
 
@@ -142,6 +146,19 @@ func (s *Storage) finished(c *actor.Ctx[Message], t *torrent, k *finishTask) {
 		s.operate(t, &op{copying: true, task: &copyTask{store: t.store, copier: k.copier}})
 	default:
 		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(k.file), Path: t.pathOf(k.file)})
+		s.finishedOne(t)
+	}
+}
+
+// finishedOne lets a Sync go on that has waited for files to get their names.
+func (s *Storage) finishedOne(t *torrent) {
+	if t.files.finishing--; t.files.finishing > 0 {
+		return
+	}
+	if len(t.files.syncs) > 0 {
+		t.dirt.wait = append(t.dirt.wait, t.files.syncs...)
+		t.files.syncs = nil
+		s.sync.due.add(t)
 	}
 }
 
@@ -153,6 +170,7 @@ func (s *Storage) notFinished(c *actor.Ctx[Message], t *torrent, i int32, err er
 	if t.phase == open {
 		s.inTrouble(c, t, err)
 	}
+	s.finishedOne(t)
 }
 
 // finishAgain tries again what could not be finished.

@@ -140,6 +140,7 @@ func (s *Storage) endFinish(c *actor.Ctx[Message], t *torrent, i int32, err erro
 	t.copies--
 	if err == nil {
 		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
+		s.finishedOne(t)
 	} else {
 		s.notFinished(c, t, i, err)
 	}

@@ -113,8 +113,9 @@ type fileLook struct {
 }
 
 // slackTime is how much later than its state file a payload file may have changed
-// and still be thought to be left by us: 15 s, for slow disks.
-const slackTime = 15e9
+// and still be thought to be left by us, in nanoseconds: two minutes, for slow disks
+// and for servers whose clocks differ.
+const slackTime = 120e9
 
 // judge reduces the facts to what may be trusted; pieces that have to be hashed
 // before they can be are stale then. It reports whether all that was recorded is

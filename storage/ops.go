@@ -151,12 +151,13 @@ func (s *Storage) compact(t *torrent) {
 	}})
 }
 
-// compacted notes the state file's new length. After a failure the next record
-// that can't be appended, or the file's growth, brings another attempt.
+// compacted notes the state file's new length. After a failure and a pause the next
+// record that can't be appended, or the file's growth, brings another attempt.
 func (s *Storage) compacted(c *actor.Ctx[Message], t *torrent, k *compactTask) {
 	t.compacting = false
 	t.logged = 0
 	if k.err != nil {
+		t.compactNext = s.now.Add(retryMost)
 		c.Log().Warn("state file: snapshot failed", "torrent", t.key, "err", k.err)
 	}
 }

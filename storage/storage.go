@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/clock"
 )
 
 // Errors that torrents hear.
@@ -26,6 +27,7 @@ var (
 type Storage struct {
 	cfg   Config
 	marks marks
+	now   clock.Time // of the present batch
 
 	boot     bootState
 	torrents map[ID]*torrent
@@ -77,6 +79,7 @@ func (s *Storage) Start(c *actor.Ctx[Message]) {
 
 // Handle implements actor.Actor.
 func (s *Storage) Handle(c *actor.Ctx[Message], m Message) {
+	s.now = c.Now()
 	if s.early(m) {
 		return
 	}

@@ -56,8 +56,13 @@ func (s *Storage) soil(t *torrent, p metainfo.PieceIndex) {
 	}
 }
 
-// onSync makes all durable that is written now.
+// onSync makes all durable that is written now, complete files under their final
+// names.
 func (s *Storage) onSync(_ *actor.Ctx[Message], t *torrent, m Sync) {
+	if t.files.finishing > 0 {
+		t.files.syncs = append(t.files.syncs, m)
+		return
+	}
 	t.dirt.wait = append(t.dirt.wait, m)
 	s.sync.due.add(t)
 }
@@ -151,7 +156,7 @@ func (s *Storage) notSynced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 // when it has grown long or a record could not be appended.
 func (s *Storage) recorded(t *torrent, n int64, err error) {
 	t.logged += n
-	if err != nil || t.logged > compactBytes+4*t.snapshotSize() {
+	if (err != nil || t.logged > compactBytes+4*t.snapshotSize()) && s.now >= t.compactNext {
 		s.compact(t)
 	}
 }

@@ -35,7 +35,8 @@ type torrent struct {
 	facts  *facts
 	logged int64 // bytes appended to the state file since its snapshot
 	// compacting: a new snapshot is queued.
-	compacting bool
+	compacting  bool
+	compactNext clock.Time // not before
 
 	pieces map[metainfo.PieceIndex]*piece
 	last   *piece // the one looked up last
