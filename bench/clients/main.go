@@ -39,6 +39,7 @@ type options struct {
 	size, piece   int64
 	out           string
 	json          string
+	shoalFlags    []string
 }
 
 func main() {
@@ -62,7 +63,9 @@ func parse() options {
 	kib := flag.Int64("piece", 1024, "piece length in KiB")
 	flag.StringVar(&o.out, "out", "tmpfs", "where output goes: tmpfs (over allocated files) or disk (new files in $TMPDIR)")
 	flag.StringVar(&o.json, "json", "", "also write every run to this file")
+	extra := flag.String("shoal", "", "more flags for shoal's downloads and seeds, such as \"--allocation sparse\"")
 	flag.Parse()
+	o.shoalFlags = strings.Fields(*extra)
 	o.clients, o.rows = strings.Split(*names, ","), strings.Split(*rows, ",")
 	o.size, o.piece = *mib<<20, *kib<<10
 	if o.json != "" {

@@ -54,10 +54,10 @@ func newBench(lab clients.Lab, o options) (*bench, error) {
 	return b, err
 }
 
-func clientNamed(name string) (clients.Client, error) {
+func (b *bench) clientNamed(name string) (clients.Client, error) {
 	switch name {
 	case "shoal":
-		return clients.Shoal{Bin: os.Getenv("SHOAL_BIN")}, nil
+		return clients.Shoal{Bin: os.Getenv("SHOAL_BIN"), Flags: b.opts.shoalFlags}, nil
 	case "libtorrent":
 		return clients.Libtorrent{}, nil
 	case "aria2":
@@ -76,7 +76,7 @@ func clientNamed(name string) (clients.Client, error) {
 func (b *bench) measure(ctx context.Context, row, name string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	c, err := clientNamed(name)
+	c, err := b.clientNamed(name)
 	if err != nil {
 		return result{}, err
 	}

@@ -45,6 +45,7 @@ func init() {
 // use them. "*" is everybody.
 var outside = map[string][]string{
 	"github.com/spf13/cobra":     {"cmd"},
+	"github.com/spf13/pflag":     {"cmd"}, // cobra's flags
 	"golang.org/x/term":          {"cmd"},
 	"golang.org/x/sys":           {"storage", "transport", "internal", "cmd", "bench", "nat", "lsd", "dht"},
 	"golang.org/x/time":          {"engine", "transport", "dht", "sim", "internal", "tracker"},
