@@ -124,7 +124,7 @@ func TestRefsCompare(t *testing.T) {
 		two := actor.Root(s.w, actor.Spec{Name: "two"}, &puppet{}, nil)
 		var self actor.Ref[any]
 		var id uint64
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) { self, id = c.Self(), c.ID() }))
+		one.Ref.Tell(func(c *actor.Ctx[any]) { self, id = c.Self(), c.ID() })
 		s.rest()
 		if self != one.Ref || self == two.Ref || id != one.Ref.ID() || one.Ref.ID() >= two.Ref.ID() {
 			s.Errorf("%v %v %v", self, one.Ref, two.Ref)
@@ -140,7 +140,7 @@ func TestRand(t *testing.T) {
 		for range 3 {
 			one := actor.Root(s.w, actor.Spec{Name: "one"}, &puppet{start: func(c *actor.Ctx[any]) {
 				drawn = append(drawn, c.Rand().Uint64(), c.Rand().Uint64())
-				if c.Rand() != c.Rand() {
+				if r := c.Rand(); r != c.Rand() {
 					s.Error("a new stream at each use")
 				}
 			}}, nil)

@@ -32,7 +32,7 @@ func clerk() *puppet {
 				m.reply.Tell(2 * m.n)
 				m.reply.Tell(-1) // a second answer is lost
 			case fetch:
-				c.After(time.Second, turn(func(*actor.Ctx[any]) { m.reply.Tell(&parcel{}) }))
+				c.After(time.Second, func(*actor.Ctx[any]) { m.reply.Tell(&parcel{}) })
 			case delayed:
 				pending = append(pending, m.reply)
 			}
@@ -100,9 +100,9 @@ func TestAskOfOneWhoEnds(t *testing.T) {
 	inBothWorlds(t, func(s *stage) {
 		one := actor.Root(s.w, actor.Spec{Name: "clerk"}, clerk(), nil)
 		stopSoon := func(r actor.Ref[int], m any) any {
-			one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
-				c.After(time.Second, turn(func(c *actor.Ctx[any]) { c.Quit(nil) }))
-			}))
+			one.Ref.Tell(func(c *actor.Ctx[any]) {
+				c.After(time.Second, func(c *actor.Ctx[any]) { c.Quit(nil) })
+			})
 			return m
 		}
 		n, err := ask(s, one.Inlet, time.Minute, func(r actor.Ref[int]) any { return stopSoon(r, delayed{r}) })
@@ -158,7 +158,7 @@ func TestAskOfABusyActor(t *testing.T) {
 	inLive(t, func(s *stage) {
 		g := closedGate()
 		one := actor.Root(s.w, actor.Spec{Name: "clerk", Pump: 1}, clerk(), nil)
-		one.Ref.Tell(turn(g.hold))
+		one.Ref.Tell(g.hold)
 		<-g.in
 		got := make(chan int)
 		for i := range 10 {

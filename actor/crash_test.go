@@ -23,9 +23,9 @@ func TestCrashIsIsolated(t *testing.T) {
 				p.stop = func(*actor.Ctx[any], error) { stopCalled = true }
 				sick = actor.Spawn(c, actor.Spec{Name: "sick", Pump: 1}, p, func(e actor.Exit) any { return e })
 				well = actor.Spawn(c, actor.Spec{Name: "well"}, reader(&j), func(e actor.Exit) any { return e })
-				well.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+				well.Ref.Tell(func(c *actor.Ctx[any]) {
 					actor.Watch(c, sick.Ref, func(e actor.Exit) any { return "watched " + e.Name })
-				}))
+				})
 			},
 			handle: func(_ *actor.Ctx[any], m any) {
 				e := m.(actor.Exit)
@@ -39,10 +39,10 @@ func TestCrashIsIsolated(t *testing.T) {
 		synctest.Wait()
 
 		g := closedGate()
-		sick.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		sick.Ref.Tell(func(c *actor.Ctx[any]) {
 			g.hold(c)
 			panic("ouch")
-		}))
+		})
 		<-g.in
 		all := parcels(10)
 		for _, p := range all[:8] {
@@ -84,7 +84,7 @@ func TestCrashIsIsolated(t *testing.T) {
 func TestCrashFailsTheSimulation(t *testing.T) {
 	inSim(t, simFIFO, func(s *stage) {
 		one := actor.Root(s.w, actor.Spec{Name: "one"}, &puppet{}, nil)
-		one.Ref.Tell(turn(func(*actor.Ctx[any]) { panic(errEnough) }))
+		one.Ref.Tell(func(*actor.Ctx[any]) { panic(errEnough) })
 		s.rest()
 		if err := s.sim.Err(); err == nil || !strings.Contains(err.Error(), "one#1: panic: enough") {
 			s.Error(err)
@@ -125,11 +125,11 @@ func TestCrashAnywhere(t *testing.T) {
 			w.Take(2)
 		}}, func(c actor.Child[any]) { c.Ref.Tell(1) }, 1},
 		"Drop of two": {&puppet{}, func(c actor.Child[any]) {
-			c.Ref.Tell(turn(func(x *actor.Ctx[any]) {
+			c.Ref.Tell(func(x *actor.Ctx[any]) {
 				x.Self().Tell(bomb{})
 				x.Self().Tell(bomb{})
 				x.Quit(errEnough)
-			}))
+			})
 		}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestCrashOfAParent(t *testing.T) {
 		var j journal
 		root := s.root(&j, "root", family(&j, "r", 2, 1))
 		s.rest()
-		root.Ref.Tell(turn(func(*actor.Ctx[any]) { panic("parent") }))
+		root.Ref.Tell(func(*actor.Ctx[any]) { panic("parent") })
 		s.rest()
 		got := j.take()
 		if got != "stop r0; stop r1; root ended: panic: parent" && got != "stop r1; stop r0; root ended: panic: parent" {

@@ -5,9 +5,9 @@ import "context"
 // The ways into a mailbox. They lock it for an append, and run the Drop of what they
 // refuse, and the world's Ready, without the lock.
 
-// tell appends a request or a reply. It never waits. Beyond the limit the broken
+// Tell appends a request or a reply. It never waits. Beyond the limit the broken
 // window is reported, far beyond it the actor is stopped.
-func (p *proc[M]) tell(m M) {
+func (p *proc[M]) Tell(m M) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -24,7 +24,7 @@ func (p *proc[M]) tell(m M) {
 	p.unlockReady()
 }
 
-// overflow finishes a tell that went over the limit, and unlocks.
+// overflow finishes a Tell that went over the limit, and unlocks.
 func (p *proc[M]) overflow(n int32) {
 	report := !p.box.over
 	p.box.over = true
@@ -62,7 +62,7 @@ func (p *proc[M]) exited(m M) {
 	p.unlockReady()
 }
 
-func (p *proc[M]) offer(m M) bool {
+func (p *proc[M]) Offer(m M) bool {
 	p.mu.Lock()
 	if p.closed || p.box.offered >= p.box.offerMax {
 		p.mu.Unlock()
@@ -75,7 +75,7 @@ func (p *proc[M]) offer(m M) bool {
 	return true
 }
 
-func (p *proc[M]) notify(m M) {
+func (p *proc[M]) Notify(m M) {
 	kind := any(m).(Signal).SignalKind()
 	p.mu.Lock()
 	if p.closed {
@@ -90,8 +90,8 @@ func (p *proc[M]) notify(m M) {
 	}
 }
 
-// put appends a pump's message, and waits while too many of them wait already.
-func (p *proc[M]) put(ctx context.Context, m M) error {
+// Put appends a pump's message, and waits while too many of them wait already.
+func (p *proc[M]) Put(ctx context.Context, m M) error {
 	for {
 		room, err := p.admit(m)
 		switch {
@@ -110,7 +110,7 @@ func (p *proc[M]) put(ctx context.Context, m M) error {
 	}
 }
 
-func (p *proc[M]) tryPut(m M) bool {
+func (p *proc[M]) TryPut(m M) bool {
 	room, err := p.admit(m)
 	if err != nil {
 		drop(m)

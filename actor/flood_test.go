@@ -132,7 +132,7 @@ func TestFloodIsCutOffDuringATurn(t *testing.T) {
 		var j journal
 		g := closedGate()
 		one := actor.Root(s.w, actor.Spec{Name: "one", Limit: 10, Pump: 1}, reader(&j), j.exit("one"))
-		one.Ref.Tell(turn(g.hold))
+		one.Ref.Tell(g.hold)
 		<-g.in
 		if err := one.Inlet.Put(s.Context(), "pumped"); err != nil {
 			s.Error(err)
@@ -168,11 +168,11 @@ func TestFloodALittle(t *testing.T) {
 			handle: func(*actor.Ctx[any], any) { n++ },
 		}, nil)
 		s.rest()
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		one.Ref.Tell(func(c *actor.Ctx[any]) {
 			for i := range 40 {
 				c.Self().Tell(i)
 			}
-		}))
+		})
 		s.rest()
 		switch {
 		case s.live != nil && (n != 40 || s.live.Floods.Load() != 1):

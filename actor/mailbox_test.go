@@ -75,13 +75,13 @@ func TestNotifyKeepsTheNewestOfEachKind(t *testing.T) {
 		s.rest()
 		all := parcels(6)
 		boss := s.root(&j, "boss", &puppet{})
-		boss.Ref.Tell(turn(func(*actor.Ctx[any]) {
+		boss.Ref.Tell(func(*actor.Ctx[any]) {
 			// In one turn of the boss: the reader may not run in between live, too.
-			to.Ref.Tell(turn(func(c *actor.Ctx[any]) { c.Self().Tell("told") }))
+			to.Ref.Tell(func(c *actor.Ctx[any]) { c.Self().Tell("told") })
 			for i, p := range all {
 				to.Ref.Notify(state{uint8(i % 2), i, p})
 			}
-		}))
+		})
 		s.rest()
 		if s.sim != nil {
 			s.want(&j, "state0=4", "state1=5", "told")
@@ -111,13 +111,13 @@ func TestOfferIsBounded(t *testing.T) {
 			handle: func(_ *actor.Ctx[any], m any) { m.(*parcel).handled.Add(1) },
 		}, j.exit("reader"))
 		s.rest()
-		to.Ref.Tell(turn(func(c *actor.Ctx[any]) { // its mailbox is not emptied during its turn
+		to.Ref.Tell(func(c *actor.Ctx[any]) { // its mailbox is not emptied during its turn
 			for _, p := range all {
 				if c.Self().Offer(p) {
 					got++
 				}
 			}
-		}))
+		})
 		s.rest()
 		handled, dropped := account(s.T, all)
 		if got != 3 || handled != 3 || dropped != 7 {
@@ -152,7 +152,7 @@ func TestPutWaitsWhileTheMailboxIsFull(t *testing.T) {
 		var j journal
 		g := closedGate()
 		to := actor.Root(s.w, actor.Spec{Name: "reader", Pump: 2}, reader(&j), j.exit("reader"))
-		to.Ref.Tell(turn(g.hold))
+		to.Ref.Tell(g.hold)
 		<-g.in
 		for i := range 5 {
 			go func() {
@@ -186,11 +186,11 @@ func TestTryPut(t *testing.T) {
 		s.rest()
 		all := parcels(5)
 		var in []bool
-		to.Ref.Tell(turn(func(*actor.Ctx[any]) {
+		to.Ref.Tell(func(*actor.Ctx[any]) {
 			for _, p := range all {
 				in = append(in, to.Inlet.TryPut(p))
 			}
-		}))
+		})
 		s.rest()
 		if fmt.Sprint(in) != "[true true true false false]" {
 			s.Errorf("TryPut says %v", in)

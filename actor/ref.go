@@ -6,12 +6,17 @@ import "context"
 // comparable value; none of its methods waits. The zero Ref takes nothing.
 type Ref[M any] struct{ to target[M] }
 
+// target is what an address leads to. The methods of its types have exported names
+// because they are called through generic interfaces only, which linters can't see.
 type target[M any] interface {
-	tell(M)
-	offer(M) bool
-	notify(M)
-	cell() *Cell
+	celled
+	Tell(M)
+	Offer(M) bool
+	Notify(M)
 }
+
+// celled finds the actor behind a door, nil if it is none.
+type celled interface{ cell() *Cell }
 
 // Tell sends a reply, or a request inside a [Window]. Messages of one sender
 // arrive in order. If the receiver has ended, m is dropped.
@@ -20,7 +25,7 @@ func (r Ref[M]) Tell(m M) {
 		drop(m)
 		return
 	}
-	r.to.tell(m)
+	r.to.Tell(m)
 }
 
 // Notify sends a whole state, from parent to child only: it replaces an
@@ -30,7 +35,7 @@ func (r Ref[M]) Notify(m M) {
 		drop(m)
 		return
 	}
-	r.to.notify(m)
+	r.to.Notify(m)
 }
 
 // Offer sends a hint, and reports false when it was dropped because the receiver
@@ -40,7 +45,7 @@ func (r Ref[M]) Offer(m M) bool {
 		drop(m)
 		return false
 	}
-	return r.to.offer(m)
+	return r.to.Offer(m)
 }
 
 // ID returns the receiver's number, 0 if it is no actor. Use it for total orders.
@@ -54,15 +59,15 @@ func (r Ref[M]) ID() uint64 {
 // IsZero reports whether r addresses nothing.
 func (r Ref[M]) IsZero() bool { return r.to == nil }
 
-func (p *proc[M]) cell() *Cell { return &p.Cell }
+func (c *Cell) cell() *Cell { return c }
 
 // Inlet is the door for pumps and outsiders, who may wait. Actors must not use it.
 type Inlet[M any] struct{ to inTarget[M] }
 
 type inTarget[M any] interface {
-	put(context.Context, M) error
-	tryPut(M) bool
-	cell() *Cell
+	celled
+	Put(context.Context, M) error
+	TryPut(M) bool
 }
 
 // Put delivers m, waiting while too many messages of pumps wait there. After
@@ -72,7 +77,7 @@ func (in Inlet[M]) Put(ctx context.Context, m M) error {
 		drop(m)
 		return ErrStopped
 	}
-	return in.to.put(ctx, m)
+	return in.to.Put(ctx, m)
 }
 
 // TryPut delivers m unless it would have to wait, which it reports as false; m is
@@ -82,7 +87,7 @@ func (in Inlet[M]) TryPut(m M) bool {
 		drop(m)
 		return true
 	}
-	return in.to.tryPut(m)
+	return in.to.TryPut(m)
 }
 
 // IsZero reports whether in leads nowhere.
@@ -105,9 +110,9 @@ type adapted[A, B any] struct {
 	f func(A) B
 }
 
-func (a *adapted[A, B]) tell(m A)       { a.r.Tell(a.f(m)) }
-func (a *adapted[A, B]) offer(m A) bool { return a.r.Offer(a.f(m)) }
-func (a *adapted[A, B]) notify(m A)     { a.r.Notify(a.f(m)) }
+func (a *adapted[A, B]) Tell(m A)       { a.r.Tell(a.f(m)) }
+func (a *adapted[A, B]) Offer(m A) bool { return a.r.Offer(a.f(m)) }
+func (a *adapted[A, B]) Notify(m A)     { a.r.Notify(a.f(m)) }
 func (a *adapted[A, B]) cell() *Cell {
 	if a.r.to == nil {
 		return nil
@@ -125,8 +130,8 @@ type adaptedInlet[A, B any] struct {
 	f  func(A) B
 }
 
-func (a *adaptedInlet[A, B]) put(ctx context.Context, m A) error { return a.in.Put(ctx, a.f(m)) }
-func (a *adaptedInlet[A, B]) tryPut(m A) bool                    { return a.in.TryPut(a.f(m)) }
+func (a *adaptedInlet[A, B]) Put(ctx context.Context, m A) error { return a.in.Put(ctx, a.f(m)) }
+func (a *adaptedInlet[A, B]) TryPut(m A) bool                    { return a.in.TryPut(a.f(m)) }
 func (a *adaptedInlet[A, B]) cell() *Cell {
 	if a.in.to == nil {
 		return nil
@@ -140,7 +145,7 @@ func FuncRef[M any](f func(M)) Ref[M] { return Ref[M]{&funcTarget[M]{f}} }
 
 type funcTarget[M any] struct{ f func(M) }
 
-func (f *funcTarget[M]) tell(m M)       { f.f(m) }
-func (f *funcTarget[M]) offer(m M) bool { f.f(m); return true }
-func (f *funcTarget[M]) notify(m M)     { f.f(m) }
+func (f *funcTarget[M]) Tell(m M)       { f.f(m) }
+func (f *funcTarget[M]) Offer(m M) bool { f.f(m); return true }
+func (f *funcTarget[M]) Notify(m M)     { f.f(m) }
 func (f *funcTarget[M]) cell() *Cell    { return nil }

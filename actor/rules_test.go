@@ -30,7 +30,7 @@ func TestRule1AddressesNeverWait(t *testing.T) {
 	inLive(t, func(s *stage) {
 		g := closedGate()
 		one := actor.Root(s.w, actor.Spec{Name: "one", Limit: 1000, Pump: 1, Offer: 1}, &puppet{}, nil)
-		one.Ref.Tell(turn(g.hold))
+		one.Ref.Tell(g.hold)
 		<-g.in
 		began := s.w.Now()
 		for i := range 1000 {
@@ -58,7 +58,7 @@ func TestRule2NobodyWaitsForPumps(t *testing.T) {
 		p := reader(&j)
 		p.start = func(c *actor.Ctx[any]) {
 			child := actor.Spawn(c, actor.Spec{Name: "fed", Pump: 1}, reader(&j), nil)
-			child.Ref.Tell(turn(func(c *actor.Ctx[any]) { g.hold(c) }))
+			child.Ref.Tell(func(c *actor.Ctx[any]) { g.hold(c) })
 			go func() {
 				_ = child.Inlet.Put(s.Context(), "one")
 				_ = child.Inlet.Put(s.Context(), "two") // waits: the child stands still
@@ -99,7 +99,7 @@ func TestRule4EveryRequestIsAnswered(t *testing.T) {
 					s.pass(time.Minute)
 				} else {
 					s.pass(3500 * time.Millisecond)
-					server.Ref.Tell(turn(end))
+					server.Ref.Tell(end)
 					s.rest()
 				}
 				if client.window.Used != 0 {

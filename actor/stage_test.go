@@ -152,8 +152,6 @@ func (p *puppet) Check() error {
 	return nil
 }
 
-type turn = func(*actor.Ctx[any])
-
 // root makes a puppet without a parent, whose end goes into the journal.
 func (s *stage) root(j *journal, name string, p *puppet) actor.Child[any] {
 	return actor.Root(s.w, actor.Spec{Name: name}, p, j.exit(name))

@@ -62,12 +62,12 @@ func TestQuitEndsAfterTheMessage(t *testing.T) {
 		p.stop = func(_ *actor.Ctx[any], why error) { j.add("stop: %v", why) }
 		one := s.root(&j, "one", p)
 		s.want(&j, "flush")
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		one.Ref.Tell(func(c *actor.Ctx[any]) {
 			for _, p := range all {
 				c.Self().Tell(p)
 			}
 			c.After(time.Hour, &parcel{})
-		}))
+		})
 		s.rest()
 		if got := strings.ReplaceAll(j.take(), "flush; ", ""); got != "stop: enough; one ended: enough" {
 			s.Error(got)
@@ -84,7 +84,7 @@ func TestStopGoesAheadOfTheMail(t *testing.T) {
 		var j journal
 		g := closedGate()
 		one := s.root(&j, "one", reader(&j))
-		one.Ref.Tell(turn(g.hold))
+		one.Ref.Tell(g.hold)
 		<-g.in
 		all := parcels(50)
 		for _, p := range all {
@@ -107,9 +107,9 @@ func TestStopInterruptsALongBatch(t *testing.T) {
 		one := actor.Root(s.w, actor.Spec{Name: "one", Limit: 10_000}, &puppet{handle: func(_ *actor.Ctx[any], m any) {
 			m.(*parcel).handled.Add(1)
 		}}, j.exit("one"))
-		one.Ref.Tell(turn(g.hold))
+		one.Ref.Tell(g.hold)
 		<-g.in
-		one.Ref.Tell(turn(h.hold))
+		one.Ref.Tell(h.hold)
 		all := parcels(5000)
 		for _, p := range all {
 			one.Ref.Tell(p)
@@ -150,12 +150,12 @@ func TestStopWhileFull(t *testing.T) {
 		g := closedGate()
 		all := parcels(44)
 		told, signals, offers, timers, pumped := all[:10], all[10:14], all[14:24], all[24:29], all[29:]
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		one.Ref.Tell(func(c *actor.Ctx[any]) {
 			for _, p := range timers {
 				c.After(time.Hour, p)
 			}
 			g.hold(c)
-		}))
+		})
 		<-g.in
 		for _, p := range told {
 			one.Ref.Tell(p)
@@ -166,7 +166,7 @@ func TestStopWhileFull(t *testing.T) {
 		for _, p := range offers {
 			one.Ref.Offer(p)
 		}
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) { s.Error("mail was handled after the stop") }))
+		one.Ref.Tell(func(c *actor.Ctx[any]) { s.Error("mail was handled after the stop") })
 		errs := make(chan error, len(pumped))
 		for _, p := range pumped {
 			go func() { errs <- one.Inlet.Put(s.Context(), p) }()
@@ -254,7 +254,7 @@ func TestExitComesAfterGrandchildren(t *testing.T) {
 			start: func(c *actor.Ctx[any]) {
 				child := actor.Spawn(c, actor.Spec{Name: "child"}, family(&j, "c", 2, 1),
 					func(e actor.Exit) any { return e })
-				c.After(time.Second, turn(func(*actor.Ctx[any]) { child.Stop(errEnough) }))
+				c.After(time.Second, func(*actor.Ctx[any]) { child.Stop(errEnough) })
 			},
 			handle: func(_ *actor.Ctx[any], m any) { j.add("%s: %v", m.(actor.Exit).Name, m.(actor.Exit).Err) },
 		})
@@ -302,7 +302,7 @@ func TestEndingActorTakesNoMail(t *testing.T) {
 		p := reader(&j)
 		p.start = func(c *actor.Ctx[any]) {
 			child := actor.Spawn(c, actor.Spec{Name: "child"}, &puppet{}, func(e actor.Exit) any { return e })
-			child.Ref.Tell(turn(g.hold))
+			child.Ref.Tell(g.hold)
 		}
 		root := s.root(&j, "root", p)
 		<-g.in

@@ -17,7 +17,6 @@ type chaos struct {
 	mu      sync.Mutex
 	known   []actor.Child[any]
 	all     []*parcel
-	pumps   sync.WaitGroup
 	born    atomic.Int64
 	crashed atomic.Int64
 	wrong   atomic.Int64

@@ -40,15 +40,15 @@ func TestEarlierTimerSetLater(t *testing.T) {
 		one := s.root(&j, "one", p)
 		var early actor.Timer
 		for i, d := range []time.Duration{time.Hour, time.Minute, time.Second, 2 * time.Minute} {
-			one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+			one.Ref.Tell(func(c *actor.Ctx[any]) {
 				timer := c.After(d, d)
 				if i == 2 {
 					early = timer
 				}
-			}))
+			})
 			s.rest()
 		}
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) { c.Cancel(early) }))
+		one.Ref.Tell(func(c *actor.Ctx[any]) { c.Cancel(early) })
 		s.pass(time.Minute - 1)
 		s.want(&j)
 		s.pass(1)
@@ -87,11 +87,11 @@ func TestCancelIsExact(t *testing.T) {
 		if lost.dropped.Load() != 1 {
 			s.Error("the cancelled message was not dropped")
 		}
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		one.Ref.Tell(func(c *actor.Ctx[any]) {
 			if c.Cancel(actor.Timer{}) {
 				s.Error("the zero timer was cancelled")
 			}
-		}))
+		})
 		one.Stop(nil)
 		s.rest()
 	})
@@ -129,13 +129,13 @@ func TestTimerAtOnceStarvesNothing(t *testing.T) {
 func TestNowIsThatOfTheBatch(t *testing.T) {
 	inLive(t, func(s *stage) {
 		one := actor.Root(s.w, actor.Spec{Name: "one"}, &puppet{}, nil)
-		one.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		one.Ref.Tell(func(c *actor.Ctx[any]) {
 			began := c.Now()
 			time.Sleep(time.Second) // only a test would
 			if c.Now() != began {
 				s.Errorf("time went on by %v", c.Now().Sub(began))
 			}
-		}))
+		})
 		s.pass(2 * time.Second)
 		one.Stop(nil)
 	})

@@ -49,10 +49,10 @@ func TestWatchThroughAdapter(t *testing.T) {
 		one := actor.Root(s.w, actor.Spec{Name: "one"}, &puppet{}, nil)
 		adapted := actor.Adapt(one.Ref, func(n int) any { return n })
 		two := actor.Root(s.w, actor.Spec{Name: "two"}, watcher(&j), nil)
-		two.Ref.Tell(turn(func(c *actor.Ctx[any]) {
+		two.Ref.Tell(func(c *actor.Ctx[any]) {
 			actor.Watch(c, adapted, func(e actor.Exit) any { return e })
 			actor.Watch(c, c.Self(), func(e actor.Exit) any { return e })
-		}))
+		})
 		s.rest()
 		if adapted.ID() != one.Ref.ID() || adapted.ID() == 0 {
 			s.Errorf("adapted id %d", adapted.ID())
@@ -80,9 +80,9 @@ func TestWatchOrder(t *testing.T) {
 		s.rest()
 		for _, name := range []string{"c", "a", "b"} {
 			kids = append(kids, actor.Root[any](s.w, actor.Spec{Name: name}, note(name), nil))
-			kids[len(kids)-1].Ref.Tell(turn(func(c *actor.Ctx[any]) {
+			kids[len(kids)-1].Ref.Tell(func(c *actor.Ctx[any]) {
 				actor.Watch(c, one.Ref, func(e actor.Exit) any { return e })
-			}))
+			})
 		}
 		s.pass(time.Second)
 		kids[2].Stop(nil) // a watches no more
