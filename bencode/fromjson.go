@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,7 +27,7 @@ func FromJSON(text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, r.at(err)
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, r.at(fmt.Errorf("something follows the value"))
 	}
 	return out, nil
@@ -38,7 +39,7 @@ type jsonReader struct {
 }
 
 func (r *jsonReader) at(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("JSON near byte %d: %w", r.dec.InputOffset(), err)

@@ -2,11 +2,10 @@ package choker
 
 // turn is one decision in the making: who may get a slot, who has got one.
 type turn struct {
-	v       *View
-	list    []cand // everybody that wants a slot
-	out     []Grant
-	free    int // slots left
-	regular int // slots given by merit
+	v    *View
+	list []cand // everybody that wants a slot
+	out  []Grant
+	free int // slots left
 }
 
 // cand is a peer that wants a slot.

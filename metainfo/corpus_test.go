@@ -156,7 +156,8 @@ func checkAsMetadata(t *testing.T, e expectation, fileErr error) {
 func checkFact(tor *Torrent, e expectation, fact string) string {
 	name, want, _ := strings.Cut(fact, "=")
 	want, _, _ = strings.Cut(want, " (libtorrent counts")
-	got, ok := "", true
+	var got string
+	var ok bool
 	switch base, index := splitIndex(name); base {
 	case "path", "renamed", "symlink", "size", "root", "trackers":
 		if got, ok = indexedFact(tor, base, index); base == "path" && hasFact(e, "renamed"+strings.TrimPrefix(name, "path")) {

@@ -82,9 +82,9 @@ func TestUDPConnectionReuse(t *testing.T) {
 			!slices.Equal(r.Peers, []netip.AddrPort{netip.MustParseAddrPort("1.2.3.4:6881")}) {
 			t.Errorf("%+v", r)
 		}
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		a.get(udpURL)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r = a.get(udpURL, func(r *tracker.Request) { r.Scrape = true })
 		if r.Err != nil || r.Seeds != 1 || r.Finished != 2 || r.Leechers != 3 {
 			t.Errorf("%+v", r)

@@ -14,8 +14,8 @@ const HandshakeLen = 68
 // followed by the string 'BitTorrent protocol'" (BEP 3).
 const handshakeHead = "\x13BitTorrent protocol"
 
-// ErrNotBitTorrent: the remote's first bytes are no BitTorrent handshake. It may
-// speak another protocol, or an encrypted one.
+// ErrNotBitTorrent says that the remote's first bytes are no BitTorrent handshake.
+// It may speak another protocol, or an encrypted one.
 var ErrNotBitTorrent = errors.New("not a BitTorrent handshake")
 
 // Reserved are the eight reserved bytes of the handshake as one big-endian number:

@@ -27,7 +27,7 @@ const (
 	hashHead = 48 // root 32, base layer 4, index 4, length 4, proof layers 4 (BEP 52)
 )
 
-// ErrLength: a message is longer or shorter than its kind may be.
+// ErrLength says that a message is longer or shorter than its kind may be.
 var ErrLength = errors.New("message has a wrong length")
 
 // Limits bounds what a Splitter accepts. The zero value stands for the caps above.

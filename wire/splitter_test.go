@@ -20,7 +20,6 @@ type reader struct {
 	msgs  []Message
 	shake []Handshake
 	block []byte
-	skips int
 	err   error
 }
 
@@ -247,7 +246,7 @@ func TestSplitterErrorsAreFinal(t *testing.T) {
 			if !errors.Is(r.err, ErrLength) {
 				t.Fatalf("%s: %v", c.name, r.err)
 			}
-			if _, _, err := r.s.Next([]byte{0, 0, 0, 0}); err != r.err {
+			if _, _, err := r.s.Next([]byte{0, 0, 0, 0}); !errors.Is(err, r.err) {
 				t.Fatalf("%s: then %v", c.name, err)
 			}
 			if r.s.Held() != 0 {

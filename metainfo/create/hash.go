@@ -117,7 +117,7 @@ func (h *hashing) work() {
 	for u := range h.units {
 		p := metainfo.NewPieceHasher(h.lengths.PieceLen())
 		for buf := range u.chunks {
-			p.Write(buf)
+			_, _ = p.Write(buf) // hashing has no error
 			n := int64(len(buf))
 			h.pool <- buf[:chunkSize]
 			h.advance(n)

@@ -30,6 +30,8 @@ type Server struct {
 	unhook func() bool
 	wg     sync.WaitGroup
 
+	closeErr error // of shut
+
 	http, packets, refused atomic.Uint64
 }
 
@@ -183,12 +185,13 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Close ends the tracker and waits until all its goroutines have ended.
+// Close ends the tracker and waits until all its goroutines have ended. The error
+// is that of closing the sockets.
 func (s *Server) Close() error {
 	s.unhook()
 	s.shut()
 	s.wg.Wait()
-	return nil
+	return s.closeErr
 }
 
 // shut closes the sockets.
@@ -196,10 +199,10 @@ func (s *Server) shut() {
 	s.closed.Do(func() {
 		close(s.stop)
 		if s.web != nil {
-			s.web.Close()
+			s.closeErr = s.web.Close()
 		}
 		if s.udp != nil {
-			s.udp.Close()
+			s.closeErr = errors.Join(s.closeErr, s.udp.Close())
 		}
 	})
 }
