@@ -18,7 +18,7 @@ func wants(names ...string) cobra.PositionalArgs {
 		if len(args) >= least && (len(args) <= most || strings.HasSuffix(last, "...")) {
 			return nil
 		}
-		return fail(exitUsage, "%s wants %s, got %d arguments; see %s --help", c.CommandPath(), strings.Join(names, " "), len(args), c.CommandPath())
+		return fail(exitUsage, "%s wants %s, got %s; see %s --help", c.CommandPath(), strings.Join(names, " "), count(len(args), "argument"), c.CommandPath())
 	}
 }
 

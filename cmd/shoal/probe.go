@@ -52,7 +52,7 @@ func newPeers(st streams) *cobra.Command {
 type probed struct {
 	name     string
 	hash     metainfo.Hash
-	size     int64 // in bytes, 0 if not known
+	size     int64 // in bytes, -1 if not known
 	pieces   int32 // 0 if not known
 	trackers []string
 }
@@ -64,7 +64,7 @@ func wantedBy(st streams, source string) (probed, error) {
 		if err != nil {
 			return probed{}, err
 		}
-		return probed{name: m.Hash.String(), hash: m.Hash, trackers: slices.Concat(m.Trackers...)}, nil
+		return probed{name: m.Hash.String(), hash: m.Hash, size: -1, trackers: slices.Concat(m.Trackers...)}, nil
 	}
 	t, err := loadSource(st, source)
 	if err != nil {

@@ -113,6 +113,8 @@ func (r *jsonReporter) file(hash metainfo.Hash, path string) {
 func (r *jsonReporter) fault(hash metainfo.Hash, err error) {
 	r.event("error", hash, keys{"error": oneLine(err.Error()), "exit_code": exitCode(err), "fatal": true})
 	if !isSignal(err) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		complain(r.st, err)
 	}
 }

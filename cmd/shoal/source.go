@@ -52,7 +52,7 @@ func unknownScheme(source string) error {
 }
 
 // isMagnet reports whether a SOURCE is a magnet link, right or wrong.
-func isMagnet(s string) bool { return len(s) > 7 && strings.EqualFold(s[:7], "magnet:") }
+func isMagnet(s string) bool { return len(s) >= 7 && strings.EqualFold(s[:7], "magnet:") }
 
 // isHash reports whether a SOURCE is an info-hash and no file.
 func isHash(s string) bool {

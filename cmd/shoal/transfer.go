@@ -41,7 +41,10 @@ type transfer struct {
 }
 
 // stopAnnounce is how long trackers have to hear that we stop.
-const stopAnnounce = 3 * time.Second
+var stopAnnounce = 3 * time.Second
+
+// eventBuffer is how many events may be unread before some are lost.
+var eventBuffer = 8192
 
 // run carries the transfer to its end and returns why it ended: nil is success.
 func (x *transfer) run(ctx context.Context, eng *engine.Engine) error {
@@ -61,7 +64,7 @@ func (x *transfer) run(ctx context.Context, eng *engine.Engine) error {
 
 // carry adds the torrent, watches it, and closes it.
 func (x *transfer) carry(ctx context.Context, eng *engine.Engine) error {
-	events, cancel := eng.Events(8192)
+	events, cancel := eng.Events(eventBuffer)
 	defer cancel()
 	x.events = events
 	t, err := eng.Add(ctx, x.add)
