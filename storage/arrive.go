@@ -194,6 +194,9 @@ func (s *Storage) letGo(pc *piece) {
 	if pc.kept {
 		t.trouble.kept -= int(pc.memory)
 	}
+	if pc.queued {
+		t.hashq.remove(func(x *piece) bool { return x == pc })
+	}
 	pc.release()
 	t.forget(pc)
 	s.pools.putPiece(pc)

@@ -10,7 +10,6 @@ type closeState struct {
 	drop  bool // what is in memory is not wanted any more
 	spilt bool // partial pieces have been sent to the disk
 	last  bool // the last step has been queued
-	err   error
 }
 
 // onClose begins to end a torrent's stay.
@@ -34,7 +33,7 @@ func (s *Storage) onClose(c *actor.Ctx[Message], m Close) {
 	if t.closing.drop {
 		s.dropPieces(t)
 	}
-	if t.trouble.err != nil { // one more attempt
+	if t.trouble.err != nil && t.writeq.len() > 0 && !t.trouble.missing { // one more attempt
 		t.trouble.probe = true
 		s.lanes.write.add(t)
 	}
@@ -57,7 +56,7 @@ func (s *Storage) advanceClose(c *actor.Ctx[Message], t *torrent) {
 	if t.phase != closing || t.closing.last {
 		return
 	}
-	if t.closing.drop || t.trouble.err != nil && !t.trouble.probe {
+	if t.closing.drop || t.trouble.err != nil && !t.trouble.probe && !t.trouble.tried {
 		s.dropPieces(t)
 	}
 	if s.busyPieces(t) {
@@ -108,17 +107,14 @@ func (s *Storage) spillAll(c *actor.Ctx[Message], t *torrent) {
 func (s *Storage) lastStep(t *torrent) task {
 	return &closeTask{
 		store: t.store, remove: t.closing.req.Delete, forget: t.closing.drop,
-		clean: t.trouble.err == nil && t.dirt.bytes == 0,
+		clean: t.trouble.err == nil && t.dirt.bytes == 0 && len(t.trouble.doubt) == 0,
 	}
 }
 
 // closed answers Close.
 func (s *Storage) closed(t *torrent, k *closeTask) {
-	err := t.closing.err
-	if err == nil {
-		err = k.err
-	}
-	if err == nil {
+	err := k.err
+	if err == nil && !t.closing.drop {
 		err = t.trouble.err
 	}
 	for _, m := range append(t.dirt.wait, t.files.syncs...) {

@@ -96,6 +96,13 @@ func (f *facts) lose(p int32) {
 	f.dropPartial(metainfo.PieceIndex(p))
 }
 
+// doubt says that a piece has to be hashed before it is trusted again.
+func (f *facts) doubt(p int32) {
+	f.durable.Clear(p)
+	f.written.Clear(p)
+	f.stale.Set(p)
+}
+
 func (f *facts) dropPartial(p metainfo.PieceIndex) {
 	if i := f.partialAt(p); i >= 0 {
 		f.partials = slices.Delete(f.partials, i, i+1)

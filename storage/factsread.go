@@ -129,6 +129,8 @@ func (r *factsReader) apply(kind recordKind, d *decoder) {
 		r.pieces(d, f.addDurable)
 	case recLost:
 		r.pieces(d, f.lose)
+	case recDoubt:
+		r.pieces(d, f.doubt)
 	case recPartial:
 		f.setBoot(d.text())
 		p := metainfo.PieceIndex(d.index(r.Pieces()))

@@ -26,7 +26,6 @@ type Root interface {
 	MkdirAll(name string) error
 	// Remove removes a file or an empty folder.
 	Remove(name string) error
-	ReadDir(name string) ([]string, error)
 	// MoveTo gives a file a new name, also in another root, and replaces what has
 	// that name. The error is ErrCrossDevice where data would have to be copied.
 	MoveTo(name string, to Root, toName string) error
@@ -40,7 +39,7 @@ type Root interface {
 	Lock(name string, exclusive bool) (io.Closer, error)
 	// Present reports, as nil, that this very folder still has its path.
 	Present() error
-	Close() error
+	io.Closer
 }
 
 // How says what a file is opened for.
@@ -75,7 +74,8 @@ type File interface {
 	NextData(off int64) (int64, error)
 	// Sync makes the file's data durable, and its length.
 	Sync() error
-	Close() error
+	// Close's error is one that Sync would have had: who relies on data syncs first.
+	io.Closer
 }
 
 // Info describes a file.

@@ -109,15 +109,6 @@ func infoOf(st fs.FileInfo) Info {
 
 func (r *osRoot) MkdirAll(name string) error { return r.Root.MkdirAll(name, 0o777) }
 
-func (r *osRoot) ReadDir(name string) ([]string, error) {
-	d, err := r.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
-}
-
 func (r *osRoot) MoveTo(name string, to Root, toName string) error {
 	dst, ok := to.(*osRoot)
 	if !ok {
@@ -212,30 +203,3 @@ func (f *osFile) Allocate(size int64) error         { return allocate(f, size) }
 func (f *osFile) NextData(off int64) (int64, error) { return nextData(f, off) }
 func (f *osFile) Sync() error                       { return syncData(f) }
 func (f *osFile) Close() error                      { return f.f.Close() }
-
-// plainReadV reads one buffer after the other, for systems without preadv.
-func plainReadV(r io.ReaderAt, bufs [][]byte, off int64) (n int, err error) {
-	for _, b := range bufs {
-		m, err := r.ReadAt(b, off+int64(n))
-		n += m
-		if m < len(b) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// plainWriteV writes one buffer after the other, for systems without pwritev.
-func plainWriteV(w io.WriterAt, bufs [][]byte, off int64) (n int, err error) {
-	for _, b := range bufs {
-		m, err := w.WriteAt(b, off+int64(n))
-		n += m
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}

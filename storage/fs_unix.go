@@ -85,5 +85,5 @@ func maxOpenFiles() int {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return DefaultMaxFiles
 	}
-	return int(min(max(uint64(lim.Cur)/4, 16), DefaultMaxFiles))
+	return int(min(max(lim.Cur/4, 16), DefaultMaxFiles))
 }

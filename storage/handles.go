@@ -58,7 +58,8 @@ func (p *handles) get(key handleKey, f func() (File, error)) (*handle, error) {
 	p.mu.Lock()
 	if h := p.findLocked(key); h != nil { // somebody else was faster
 		p.mu.Unlock()
-		return h, file.Close()
+		file.Close() // unused
+		return h, nil
 	}
 	h := &handle{File: file, key: key, refs: 1}
 	p.open[key] = h

@@ -28,9 +28,6 @@ func (q *queue[T]) pop() T {
 	return v
 }
 
-// all returns what waits, oldest first.
-func (q *queue[T]) all() []T { return q.list[q.head:] }
-
 // remove takes out what match says.
 func (q *queue[T]) remove(match func(T) bool) {
 	kept := q.list[:0]

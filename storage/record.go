@@ -41,6 +41,7 @@ const (
 	recWritten                        // boot id, pieces: verified and written
 	recDurable                        // pieces: synced
 	recLost                           // pieces: not to be trusted any more
+	recDoubt                          // pieces: to be hashed before they are trusted again
 	recPartial                        // boot id, piece, blocks: stored, not verified
 	recSaved                          // the torrent's own value
 	recPlaced                         // files that have left the part store

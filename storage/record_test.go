@@ -30,6 +30,7 @@ func sampleState(l *metainfo.Lengths) []byte {
 	b = appendPieces(b, recWritten, "b1", []int32{1, 2, 3})
 	b = appendPieces(b, recDurable, "", []int32{1})
 	b = appendPieces(b, recLost, "", []int32{2})
+	b = appendPieces(b, recDoubt, "", []int32{6})
 	b = appendPartial(b, "b1", 5, &blocks)
 	b = appendSaved(b, []byte("new"))
 	b = appendPlaced(b, []int32{0, 2})
@@ -55,6 +56,7 @@ func TestStateIsReadAsWritten(t *testing.T) {
 	have := f.have()
 	check("have", members(&have), []int32{0, 1, 3})
 	check("durable", members(&f.durable), []int32{0, 1})
+	check("stale", members(&f.stale), []int32{6})
 	check("placed", members(&f.placed), []int32{0, 2})
 	check("partials", len(f.partials), 1)
 	check("partial", members(f.partials[0].Blocks), []int32{2})
@@ -81,7 +83,7 @@ func TestAnotherBootMakesWrittenPiecesStale(t *testing.T) {
 	l := testLengths(t)
 	b := appendPieces(sampleState(&l), recWritten, "b2", []int32{4})
 	f, _ := readState(b, &l, 3)
-	if got := members(&f.stale); !reflect.DeepEqual(got, []int32{3}) {
+	if got := members(&f.stale); !reflect.DeepEqual(got, []int32{3, 6}) {
 		t.Errorf("stale: %v", got)
 	}
 	if got := members(&f.written); !reflect.DeepEqual(got, []int32{4}) {

@@ -39,6 +39,7 @@ type rig struct {
 	manual bool   // jobs wait for the test
 	jobs   []*Job // that wait
 	delay  func() clock.Duration
+	carry  func(*Job) // instead of running on files
 
 	answers []Answer // not looked at yet
 	ended   bool
@@ -60,12 +61,12 @@ func (r *rig) start() *rig {
 	if r.slab == nil {
 		r.slab = block.NewSlab(4 << 20)
 	}
-	r.up = block.NewSlab(1 << 20)
 	r.disk = NewDisk(r.fs, 0)
-	cfg := Config{Workers: r, Slab: r.slab, Uploads: r.up, StateDir: stateDir}
+	cfg := Config{Workers: r, Slab: r.slab, Uploads: block.NewSlab(1 << 20), StateDir: stateDir}
 	if r.shape != nil {
 		r.shape(&cfg)
 	}
+	r.up = cfg.Uploads
 	r.ended, r.answers, r.jobs = false, nil, nil
 	r.store = actor.Root(r.world, actor.Spec{Name: "storage", Limit: 1 << 20}, New(cfg), func(e actor.Exit) {
 		r.ended = true
@@ -86,7 +87,11 @@ func (r *rig) Do(j *Job) {
 }
 
 func (r *rig) finish(j *Job) {
-	j.Run(r.disk)
+	if r.carry != nil {
+		r.carry(j)
+	} else {
+		j.Run(r.disk)
+	}
 	if !r.fs.Off() { // else nobody is there to hear it
 		j.Done()
 	}
@@ -185,8 +190,8 @@ func none[A Answer](r *rig, why string) {
 func drain[A Answer](r *rig) (out []A) {
 	rest := r.answers[:0]
 	for _, a := range r.answers {
-		if a, ok := a.(A); ok {
-			out = append(out, a)
+		if wanted, ok := a.(A); ok {
+			out = append(out, wanted)
 		} else {
 			rest = append(rest, a)
 		}

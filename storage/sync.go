@@ -96,15 +96,20 @@ func (t *torrent) syncable() bool {
 // startSync takes all that is dirty.
 func (s *Storage) startSync(c *actor.Ctx[Message], t *torrent) {
 	d := &t.dirt
-	k := &syncTask{store: t.store, parts: d.parts, pieces: d.pieces, bytesDirty: d.bytes, wait: d.wait}
+	k := &syncTask{store: t.store, parts: d.parts, lost: d.lost, bytesDirty: d.bytes, wait: d.wait}
+	for _, p := range d.pieces {
+		if t.have.Has(p) { // not lost since
+			k.pieces = append(k.pieces, p)
+		}
+	}
 	for f := range d.files.All() {
 		k.files = append(k.files, f)
 	}
-	if len(d.lost) > 0 {
-		k.record = appendPieces(k.record, recLost, "", d.lost)
+	if len(k.lost) > 0 {
+		k.record = appendPieces(k.record, recLost, "", k.lost)
 	}
-	if len(d.pieces) > 0 {
-		k.record = appendPieces(k.record, recDurable, "", d.pieces)
+	if len(k.pieces) > 0 {
+		k.record = appendPieces(k.record, recDurable, "", k.pieces)
 	}
 	d.files.Reset()
 	*d = dirtState{files: d.files, busy: true}
@@ -131,7 +136,7 @@ func (s *Storage) synced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 		t.done(m.Cookie, k.err)
 	}
 	switch {
-	case len(d.wait) > 0:
+	case len(d.wait) > 0 || d.bytes >= syncBytes:
 		s.sync.due.add(t)
 	case d.bytes > 0 || len(d.lost) > 0:
 		s.sync.dirty.add(t)
@@ -140,15 +145,23 @@ func (s *Storage) synced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 }
 
 // notSynced puts everything back that a failed sync was to make durable. Of its
-// pieces it is not known any more whether they will ever reach the disk.
+// pieces it is not known any more whether they will ever reach the disk: that is
+// recorded, and they are looked after before all is said to be well.
 func (s *Storage) notSynced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 	d := &t.dirt
 	for _, f := range k.files {
 		d.files.Set(f)
 	}
 	d.parts = d.parts || k.parts
+	d.lost = append(k.lost, d.lost...)
 	d.bytes += k.bytesDirty
-	t.trouble.doubt = append(t.trouble.doubt, k.pieces...)
+	if len(k.pieces) > 0 {
+		t.trouble.doubt = append(t.trouble.doubt, k.pieces...)
+		for _, p := range k.pieces {
+			t.facts.doubt(p)
+		}
+		s.operate(t, &op{task: &stateTask{store: t.store, record: appendPieces(nil, recDoubt, "", k.pieces)}})
+	}
 	s.inTrouble(c, t, k.err)
 }
 

@@ -99,6 +99,7 @@ type writeTask struct {
 	size    int64
 	record  []byte // goes to the state file after the write
 	spill   bool
+	probe   bool // an attempt whether the disk is well again
 
 	err       error // nothing is to be believed of what was to be written
 	recordErr error // the payload was written, the record was not

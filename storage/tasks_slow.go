@@ -15,6 +15,7 @@ type syncTask struct {
 	parts      bool
 	record     []byte
 	pieces     []int32 // the actor's, from here on
+	lost       []int32
 	bytesDirty int64
 	wait       []Sync
 

@@ -139,7 +139,8 @@ type troubleState struct {
 	err   error
 	pause clock.Duration // before the next attempt
 	timer actor.Timer
-	probe bool // one attempt is under way
+	probe bool // one write may be tried
+	tried bool // it is under way
 	kept  int  // slots of pieces that wait for the disk
 
 	missing bool      // files are not where they were

@@ -18,7 +18,7 @@ func (retryTick) storageMsg() {}
 func (s *Storage) inTrouble(c *actor.Ctx[Message], t *torrent, err error) {
 	tr := &t.trouble
 	tr.missing = tr.missing || absent(err) || errors.Is(err, ErrMissing)
-	if tr.err == nil || tr.err.Error() != err.Error() {
+	if tr.err == nil || rootCause(tr.err) != rootCause(err) {
 		t.tell(Trouble{ID: t.id, Err: err, Space: isSpace(err), Missing: tr.missing})
 	}
 	tr.err = err
@@ -27,6 +27,14 @@ func (s *Storage) inTrouble(c *actor.Ctx[Message], t *torrent, err error) {
 	}
 	tr.pause = min(max(2*tr.pause, retryFirst), retryMost)
 	tr.timer = c.After(tr.pause, retryTick{t.id})
+}
+
+// rootCause is what is wrong, whichever file it showed at.
+func rootCause(err error) string {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		err = e.Err
+	}
+	return cause(err).Error()
 }
 
 // onRetryTick lets one write through, to see whether the disk is well again, after
@@ -104,7 +112,7 @@ func (s *Storage) hope(c *actor.Ctx[Message], t *torrent) {
 	t.trouble.pause = pause
 }
 
-// outOfTrouble goes on after a write that went well.
+// outOfTrouble goes on after an attempt that went well.
 func (s *Storage) outOfTrouble(c *actor.Ctx[Message], t *torrent) {
 	if s.doubtful(t) {
 		return
@@ -150,6 +158,7 @@ func (s *Storage) rewritten(c *actor.Ctx[Message], t *torrent, k *rewriteTask) {
 		case k.err != nil && !vp.done:
 			t.trouble.doubt = append(t.trouble.doubt, int32(vp.index))
 		case vp.ok:
+			t.facts.addWritten(int32(vp.index))
 			s.soil(t, vp.index)
 		case t.have.Has(int32(vp.index)):
 			s.losePiece(t, vp.index)

@@ -9,7 +9,7 @@ import (
 // come first: then at most one write is under way.
 func (s *Storage) giveWrites(c *actor.Ctx[Message]) {
 	for range s.lanes.write.len() {
-		if !s.room(LaneWrite) || s.lanes.read.len() > 0 && s.lanes.busy[LaneWrite] > 0 && !s.tight() {
+		if !s.room(LaneWrite) || s.readsWait() && s.lanes.busy[LaneWrite] > 0 && !s.tight() {
 			return
 		}
 		t := s.lanes.write.next()
@@ -17,6 +17,8 @@ func (s *Storage) giveWrites(c *actor.Ctx[Message]) {
 			continue // comes back when the fence falls, with the next attempt or piece
 		}
 		if k := s.nextWrite(t); k != nil {
+			k.probe = t.trouble.probe
+			t.trouble.probe, t.trouble.tried = false, k.probe
 			s.write(c, t, k)
 		}
 		if t.writeq.len() > 0 && t.trouble.err == nil {
@@ -24,6 +26,9 @@ func (s *Storage) giveWrites(c *actor.Ctx[Message]) {
 		}
 	}
 }
+
+// readsWait reports whether reads wait for a worker, rather than for slots.
+func (s *Storage) readsWait() bool { return s.lanes.read.len() > 0 && !s.budget.starved }
 
 // gathering reports whether small pieces had better wait for their neighbours,
 // which are being hashed.
@@ -112,7 +117,8 @@ func (s *Storage) wrote(c *actor.Ctx[Message], t *torrent, k *writeTask) {
 		s.gotPiece(t, p)
 		t.tell(PieceDone{ID: t.id, Piece: p, OK: true})
 	}
-	if t.trouble.err != nil {
+	if k.probe { // one that was under way with the one that failed says nothing
+		t.trouble.tried = false
 		s.outOfTrouble(c, t)
 	}
 }
@@ -129,7 +135,7 @@ func (s *Storage) gotPiece(t *torrent, p metainfo.PieceIndex) {
 // notWritten keeps verified pieces that the disk did not take.
 func (s *Storage) notWritten(c *actor.Ctx[Message], t *torrent, k *writeTask) {
 	s.inTrouble(c, t, k.err)
-	t.trouble.probe = false
+	t.trouble.tried = t.trouble.tried && !k.probe
 	for _, pc := range k.pieces {
 		pc.state = ready
 		t.writeq.push(pc)

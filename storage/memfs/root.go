@@ -4,7 +4,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"syscall"
 
 	"github.com/shoal-bt/shoal/storage"
@@ -105,24 +104,6 @@ func (r *root) Remove(name string) error {
 	}
 	r.fs.names.unlink(r.fs, p)
 	return nil
-}
-
-func (r *root) ReadDir(name string) ([]string, error) {
-	p, err := r.enter("readdir", name)
-	defer r.fs.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	n := r.fs.find(p)
-	if n == nil || n.kind != storage.Folder {
-		return nil, pathErr("readdir", p, fs.ErrNotExist)
-	}
-	var out []string
-	for e := range n.entries {
-		out = append(out, e)
-	}
-	slices.Sort(out)
-	return out, nil
 }
 
 func (r *root) MoveTo(name string, to storage.Root, toName string) error {
