@@ -11,7 +11,8 @@ import (
 // peerRemote is what the remote has told of itself. Owner: the peer.
 type peerRemote struct {
 	fast, ext  bool // BEP 6, BEP 10: both sides can
-	opened     bool // it has said something after which no bitfield may come
+	opened     bool // it has said something after which no bitfield should come
+	fields     int  // bitfields, have-alls and have-nones so far
 	choking    bool
 	interested bool
 	uploadOnly bool
@@ -92,6 +93,10 @@ func (p *peer) onFrame(now actor.Time, b *transport.Batch, i int, in *drainCount
 	return nil // keep-alives, ports, and what we do not know
 }
 
+// lateFields is how many bitfields (or have-all, have-none) a remote may send in all:
+// each costs us a walk over all pieces.
+const lateFields = 3
+
 // allowed says which rule a message breaks as things stand, before it is looked at.
 func (p *peer) allowed(m *wire.Message) error {
 	if p.phase != peerLive {
@@ -101,8 +106,10 @@ func (p *peer) allowed(m *wire.Message) error {
 	case wire.KeepAlive, wire.Extended, wire.Port:
 		return nil // clients send these before their bitfield too
 	case wire.Bitfield, wire.HaveAll, wire.HaveNone:
-		// BEP 3: "'bitfield' is only ever sent as the first message."
-		if p.remote.opened {
+		// BEP 3: "'bitfield' is only ever sent as the first message." Deliberately
+		// not held to the letter: aria2 1.36 announces pieces that it got during
+		// its handshake before its bitfield. Each replaces what was said before.
+		if p.remote.fields++; p.remote.opened && p.remote.fields > lateFields {
 			return p.broke("%v is not its first message", m.ID)
 		}
 	}
