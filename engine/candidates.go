@@ -204,6 +204,25 @@ func (b *addressBook) over(addr netip.AddrPort, now clock.Time, failed bool) {
 	c.next = now.Add(c.retryAfter())
 }
 
+// rested ends an address's rest, and reports whether it may be tried.
+func (b *addressBook) rested(addr netip.AddrPort, now clock.Time) bool {
+	c := b.byAddr[netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())]
+	if c == nil || c.busy {
+		return false
+	}
+	c.next = min(c.next, now)
+	return b.idle(c)
+}
+
+// wakeSeeds ends the rest of the seeds that were of no use until now.
+func (b *addressBook) wakeSeeds(now clock.Time) {
+	for _, c := range b.list {
+		if c.seed && c.fails == 0 {
+			c.next = min(c.next, now)
+		}
+	}
+}
+
 // connected marks an address as in use.
 func (b *addressBook) connected(addr netip.AddrPort) {
 	if c := b.byAddr[addr]; c != nil {

@@ -81,6 +81,9 @@ func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 	}
 	if s.snubbed && !old.snubbed {
 		t.disownAll(p)
+		// Also the one request that is still out with it: in endgame two that never
+		// serve would hold a block between them. If it comes after all, it counts.
+		t.endLeases(p)
 	}
 	if s.uploadOnly && !old.uploadOnly {
 		t.parted(p)
@@ -181,7 +184,7 @@ func (t *torrent) onHave(p *peerEntry, i int32) {
 // parted ends a connection that serves nobody, and remembers the seed as one not to
 // be dialed while we are complete.
 func (t *torrent) parted(p *peerEntry) {
-	if t.life.state == Seeding && t.pieces.missing == 0 && p.live && !p.gone && (p.seed || p.state.uploadOnly) {
+	if t.needsNobody() && p.live && !p.gone && (p.seed || p.state.uploadOnly) {
 		t.swarm.book.isSeed(p.dial)
 		t.drop(p, errBothSeeds)
 	}

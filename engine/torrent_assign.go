@@ -96,6 +96,9 @@ func (t *torrent) serve(c *actor.Ctx[torrentMsg], p *peerEntry) bool {
 	if p.wants == 0 || p.has == nil || !t.mayAsk() || !t.anyWork() || t.pressed() {
 		return false
 	}
+	if p.state.snubbed && t.othersServe(p) {
+		return false
+	}
 	j := job{t: t, p: p, now: c.Now(), left: p.state.need, a: assignments.Get()}
 	if p.state.chokesUs {
 		j.left = p.state.needFast
@@ -122,6 +125,17 @@ func (t *torrent) serve(c *actor.Ctx[torrentMsg], p *peerEntry) bool {
 func (t *torrent) anyWork() bool {
 	p := t.pieces
 	return p.freeBlocks > 0 || p.unopened > 0 && t.mayOpen() || p.endgame() && p.lonely > 0 || len(p.deadline) > 0
+}
+
+// othersServe reports whether somebody else can be asked who is not snubbed: then a
+// peer that owes us blocks gets no further ones.
+func (t *torrent) othersServe(p *peerEntry) bool {
+	for _, q := range t.swarm.list {
+		if q != p && q.live && !q.gone && !q.state.snubbed && !q.state.chokesUs && q.wants > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // mayAsk reports whether the torrent asks for blocks at all now.

@@ -220,7 +220,24 @@ func TestSnubbedPeersLoseTheirPrivilege(t *testing.T) {
 		r.back = append(r.back, blockRef{0, 0}, blockRef{0, 1}, blockRef{0, 2})
 	})
 	tt.need("b", 5)
-	tt.want("b", "what a was to fetch alone, but for the block it still owes", "ask 0:0+3", "ask 1:0+2")
+	tt.want("b", "all that a was to fetch, also the block it still owes", "ask 0:0+4", "ask 1:0+1")
+}
+
+// Peers that unchoke and never serve held the last blocks between them.
+func TestSnubbedPeersGetNothingThatOthersCanFetch(t *testing.T) {
+	tt := leeching(t)
+	tt.seed("a")
+	tt.seed("b")
+	snub := func(r *report) { r.state.snubbed, r.state.need = true, 4 }
+	tt.forget()
+	tt.report("a", snub)
+	tt.wantIdle("b can be asked instead", "a")
+	tt.report("b", snub)
+	tt.forget()
+	tt.report("a", func(r *report) { r.state.snubbed, r.state.need = true, 3 })
+	if len(tt.members["a"].out) == 0 {
+		t.Error("with nobody else, a snubbed peer is better than none")
+	}
 }
 
 func TestPressureStopsAskingUntilThereIsRoom(t *testing.T) {

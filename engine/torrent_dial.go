@@ -9,10 +9,15 @@ import (
 	"github.com/shoal-bt/shoal/transport"
 )
 
-// onFound remembers addresses.
+// onFound remembers addresses. What a person says now is tried now, also if it has
+// failed before.
 func (t *torrent) onFound(c *actor.Ctx[torrentMsg], f found) {
 	for _, a := range f.addrs {
-		if !t.blame.isBanned(a, [20]byte{}) && t.swarm.book.add(a, f.source) {
+		if t.blame.isBanned(a, [20]byte{}) {
+			continue
+		}
+		fresh := t.swarm.book.add(a, f.source)
+		if fresh || f.source == SourceUser && t.swarm.book.rested(a, c.Now()) {
 			t.swarm.nextDial = c.Now()
 		}
 	}
@@ -145,13 +150,17 @@ func (t *torrent) noteAddress(now actor.Time, p *peerEntry, err error) {
 	switch {
 	case errors.Is(err, errSelf):
 		t.swarm.book.isSelf(p.dial)
-	case t.listeningAt(p.dial) == nil: // else it is still connected, by another connection
-		t.swarm.book.over(p.dial, now, !p.live && !stoppedByUs(err))
+	case t.listeningAt(p.dial) != nil: // still connected, by another connection
+	case ourReason(err):
+		t.swarm.book.over(p.dial, now, false)
+		t.swarm.book.rested(p.dial, now)
+	default:
+		t.swarm.book.over(p.dial, now, !p.live)
 	}
 }
 
-// stoppedByUs reports whether a connection has ended for a reason of ours, which says
-// nothing about the address.
-func stoppedByUs(err error) bool {
-	return errors.Is(err, errPaused) || errors.Is(err, errChecking) || errors.Is(err, errFull)
+// ourReason reports whether a connection has ended for a reason of ours that may be
+// over at any time, and says nothing about the address.
+func ourReason(err error) bool {
+	return errors.Is(err, errPaused) || errors.Is(err, errChecking) || errors.Is(err, errBothSeeds)
 }

@@ -68,10 +68,18 @@ func (t *torrent) settle(c *actor.Ctx[torrentMsg]) {
 		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.meta.Hash})
 		t.save(c)
 	}
-	// A Reader may want what is not selected: seeds are of use then.
-	t.swarm.book.noSeed = t.pieces.missing == 0
+	if alone := t.needsNobody(); alone != t.swarm.book.noSeed {
+		t.swarm.book.noSeed = alone
+		t.swarm.book.wakeSeeds(c.Now())
+	}
 	t.swarm.nextDial = c.Now()
 	t.dropSeeds()
+}
+
+// needsNobody reports whether seeds are of no use. To a Reader they are, even if what
+// it wants at present is there: it will want what follows.
+func (t *torrent) needsNobody() bool {
+	return t.life.state == Seeding && (t.cfg.seedOnly || t.pieces.have.Full() || t.pieces.missing == 0 && len(t.reader.byReader) == 0)
 }
 
 // feedEverybody lets all peers look for work.

@@ -332,9 +332,11 @@ func TestRecheckTakesMissingFilesForLost(t *testing.T) {
 func TestSeedOnlyServesWhatIsThere(t *testing.T) {
 	tt := newTestTorrent(t, having(0, 1), func(tt *testTorrent) { tt.cfg.seedOnly = true })
 	tt.want("events", "", "seeding")
-	tt.seed("a")
+	tt.peer("a", 2, 3)
 	tt.need("a", 9)
 	tt.want("a", "it asks for nothing")
+	tt.seed("b")
+	tt.want("b", "and has no use for seeds", "end: both sides are seeds")
 	if err := tt.await(1); err != nil {
 		t.Error(err)
 	}

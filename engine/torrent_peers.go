@@ -288,6 +288,9 @@ func (t *torrent) release(p *peerEntry) {
 	if p.state.interested {
 		t.swarm.interested--
 	}
+	if p.seed {
+		t.swarm.book.isSeed(p.dial)
+	}
 	t.uncountPeer(p)
 	p.has = nil
 	t.disownAll(p)

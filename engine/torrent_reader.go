@@ -58,10 +58,9 @@ func (t *torrent) onUrgent(c *actor.Ctx[torrentMsg], m urgent) {
 // changedDeadlines tells the strategy which pieces have become due or no longer are.
 // What nobody has selected is lent to Readers for as long.
 func (t *torrent) changedDeadlines(c *actor.Ctx[torrentMsg]) {
-	old := t.pieces.deadline
+	old, moved := t.pieces.deadline, len(t.reader.byReader) == 0
 	t.pieces.deadline = t.reader.deadlines(&t.pieces.have, t.pieces.l)
 	t.pieces.due = inOrder(t.pieces.deadline)
-	moved := false
 	for _, i := range changedKeys(old, t.pieces.deadline) {
 		if t.pieces.deadline[i] != 0 {
 			moved = t.pieces.lend(i) || moved
