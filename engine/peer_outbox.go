@@ -11,9 +11,9 @@ import (
 const (
 	// controlMark bytes of messages other than payload may wait for the kernel
 	// before we stop adding haves and requests.
-	controlMark = 64 << 10
+	controlMark = 32 << 10
 	// controlMax ends the connection: the remote makes us answer and does not read.
-	controlMax = 512 << 10
+	controlMax = 96 << 10
 
 	// statsEvery is how often counters are reported when nothing else is.
 	statsEvery = 500 * time.Millisecond

@@ -71,6 +71,13 @@ func (r *osRoot) OpenFile(name string, how How) (File, error) {
 		Replace:   os.O_RDWR | os.O_CREATE | os.O_TRUNC,
 		Append:    os.O_RDWR | os.O_CREATE | os.O_APPEND,
 	}[how]
+	if how != ReadOnly {
+		// What is written must not go through a link into some other file of the
+		// folder. Reading may: people seed from farms of links.
+		if st, err := r.Root.Lstat(name); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a symbolic link, and nothing is written through one")}
+		}
+	}
 	f, err := r.Root.OpenFile(name, flag, 0o666)
 	if err != nil {
 		return nil, err
