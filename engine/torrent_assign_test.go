@@ -216,28 +216,16 @@ func TestSnubbedPeersLoseTheirPrivilege(t *testing.T) {
 	tt.forget()
 	tt.need("a", 4)
 	tt.report("a", func(r *report) {
-		r.state.snubbed = true
+		r.state.snubbed, r.state.need = true, 1
 		r.back = append(r.back, blockRef{0, 0}, blockRef{0, 1}, blockRef{0, 2})
 	})
+	tt.want("a", "there is b, who may deliver", "ask 0:0+4")
 	tt.need("b", 5)
-	tt.want("b", "all that a was to fetch, also the block it still owes", "ask 0:0+4", "ask 1:0+1")
-}
-
-// Peers that unchoke and never serve held the last blocks between them.
-func TestSnubbedPeersGetNothingThatOthersCanFetch(t *testing.T) {
-	tt := leeching(t)
-	tt.seed("a")
-	tt.seed("b")
-	snub := func(r *report) { r.state.snubbed, r.state.need = true, 4 }
-	tt.forget()
-	tt.report("a", snub)
-	tt.wantIdle("b can be asked instead", "a")
-	tt.report("b", snub)
-	tt.forget()
-	tt.report("a", func(r *report) { r.state.snubbed, r.state.need = true, 3 })
-	if len(tt.members["a"].out) == 0 {
-		t.Error("with nobody else, a snubbed peer is better than none")
-	}
+	tt.want("b", "what a was to fetch alone, also the block that it still owes", "ask 0:0+4", "ask 1:0+1")
+	tt.deliver("a", "0:3")
+	tt.want("b", "if that comes after all, it counts", "cancel 0:3")
+	tt.state("b", func(s *peerState) { s.snubbed = true })
+	tt.want("a", "nobody is left who serves: from the other end", "ask 9:0+1")
 }
 
 func TestPressureStopsAskingUntilThereIsRoom(t *testing.T) {
