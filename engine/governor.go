@@ -300,7 +300,7 @@ func (g *governor) grantBytes(c *actor.Ctx[governorMsg]) {
 		return
 	}
 	now := c.Now()
-	next := actor.Duration(time.Hour)
+	next := time.Hour
 	kept := g.waiting[:0]
 	for _, w := range g.waiting {
 		p := g.pathOf(&w)

@@ -38,7 +38,7 @@ func New(cfg Config) (*Engine, error) {
 		return e, nil
 	}
 	if _, err := e.Addrs(context.Background()); err != nil {
-		e.Close(0)
+		_ = e.Close(0) // err says more
 		return nil, err
 	}
 	return e, nil
@@ -46,12 +46,13 @@ func New(cfg Config) (*Engine, error) {
 
 // Close ends all torrents in good order, with up to limit for trackers to hear of
 // it, and gives everything back: goroutines, sockets, files. It may be called again,
-// also at the same time: all calls return when it is done.
+// also at the same time: all calls return when it is done. The error says why the
+// engine ended otherwise than in good order, or that files could not be closed well.
 func (e *Engine) Close(limit time.Duration) error {
 	e.core.Close(limit)
 	<-e.ended
 	e.over.Do(func() {
-		e.below.close(e.world)
+		e.err = errors.Join(e.err, e.below.close(e.world))
 		e.hub.close()
 	})
 	return e.err
@@ -124,12 +125,13 @@ func (b *below) startStorage(world *actor.Live, cfg *Config, slab *block.Slab) {
 }
 
 // close ends what is below, when the session is gone.
-func (b *below) close(world *actor.Live) {
+func (b *below) close(world *actor.Live) error {
 	b.disk.Stop(nil)
 	<-b.diskGone
-	b.workers.Close()
+	err := b.workers.Close()
 	b.trackers.Close()
 	world.Close()
+	return err
 }
 
 // hub hands events to whoever has subscribed. It never holds up the actors.

@@ -256,7 +256,6 @@ type fakePeer struct {
 	out      []blockRef // asked for and not delivered
 	state    peerState
 	model    *modelPeer
-	quit     error
 	hasEnded bool
 }
 
@@ -493,6 +492,7 @@ func (p *fakePeer) bring(r *report, mark uint64, blocks []blockRef) {
 		b := p.tt.slab.Lease()
 		if b == nil {
 			p.tt.t.Fatal("the slab is full")
+			return
 		}
 		b.SetLen(int(p.cfg.lengths.BlockLen(ref.piece, ref.block)))
 		b.Mark = mark

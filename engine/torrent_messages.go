@@ -144,7 +144,6 @@ type shook struct {
 	fast     bool
 	incoming bool
 	addr     netip.AddrPort // where it can be dialed; zero if unknown
-	client   string         // BEP 10's v, untrusted; may come later in state
 }
 
 // peerState is the peer's own state as the torrent needs it.
@@ -161,7 +160,7 @@ type peerState struct {
 	rtt        actor.Duration
 	uploadOnly bool   // BEP 21
 	listen     uint16 // BEP 10's p: the remote's listening port
-	client     string
+	client     string // BEP 10's v, untrusted
 }
 
 // peerDown: a peer has ended. Its leases are over. Reserved by Spawn.

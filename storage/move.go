@@ -169,7 +169,6 @@ type copyTask struct {
 	store  *store
 	copier *copier
 
-	size int64
 	done bool
 	err  error
 }
