@@ -114,7 +114,11 @@ func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
 		return b.deaf(err)
 	}
 	b.eng = eng
-	defer eng.Close(stopAnnounce)
+	defer func() {
+		if err := eng.Close(stopAnnounce); err != nil {
+			b.rep.note("%v", err) // the transfers have ended by then
+		}
+	}()
 	if b.opt.seedOnly {
 		ready[0].opened = b.tellAddrs
 		if err := ready[0].run(ctx, eng); errors.Is(err, storage.ErrLocked) && b.cfg.StateDir != "" {

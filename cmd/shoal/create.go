@@ -19,7 +19,7 @@ import (
 // createFlags are the flags of create.
 type createFlags struct {
 	out, comment, source, name, pieceLength string
-	trackers, tiers, webSeeds, exclude      []string
+	trackers, webSeeds, exclude             []string
 	private, noDate, force, json            bool
 	v1, v2, hybrid                          bool
 	symlinks                                string
@@ -175,7 +175,7 @@ func writeNew(path string, raw []byte, force bool) error {
 	}
 	_, err = f.Write(raw)
 	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(path)
+		_ = os.Remove(path)
 	}
 	return err
 }

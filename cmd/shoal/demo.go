@@ -46,7 +46,7 @@ func newDemo(st streams) *cobra.Command {
 			defer stop()
 			d := &demo{st: st, dir: dir, size: n}
 			defer d.close()
-			return d.run(ctx)
+			return ended(ctx, d.run(ctx))
 		},
 	}
 	c.Flags().StringVar(&bytes, "size", "256MiB", "`SIZE` of the data that is made")
@@ -98,7 +98,7 @@ func (d *demo) prepare(ctx context.Context) (*metainfo.Torrent, error) {
 		return nil, err
 	}
 	path := filepath.Join(data, "shoal-demo.bin")
-	if err := d.makeData(path); err != nil {
+	if err := d.makeData(ctx, path); err != nil {
 		return nil, err
 	}
 	res, err := create.FromPath(ctx, path, create.Options{Outer: metainfo.Outer{
@@ -109,7 +109,7 @@ func (d *demo) prepare(ctx context.Context) (*metainfo.Torrent, error) {
 	return res.Torrent, nil
 }
 
-func (d *demo) makeData(path string) error {
+func (d *demo) makeData(ctx context.Context, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -118,11 +118,24 @@ func (d *demo) makeData(path string) error {
 	var seed [32]byte
 	copy(seed[:], time.Now().String())
 	h := sha256.New()
-	if _, err := io.CopyN(io.MultiWriter(f, h), rand.NewChaCha8(seed), d.size); err != nil {
+	if _, err := io.CopyN(io.MultiWriter(f, h), until{ctx, rand.NewChaCha8(seed)}, d.size); err != nil {
 		return err
 	}
 	d.sum = [32]byte(h.Sum(nil))
 	return f.Close()
+}
+
+// until reads until a context ends.
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u until) Read(b []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(b)
 }
 
 // startSwarm starts the seed, waits until it has checked its data, and then starts
@@ -176,29 +189,26 @@ func awaitEvent(ctx context.Context, events <-chan engine.Event, kind engine.Eve
 
 // watch shows progress until all leechers have everything.
 func (d *demo) watch(ctx context.Context) error {
-	tick := time.NewTicker(200 * time.Millisecond)
+	tty := terminalOf(d.st.err)
+	tick := time.NewTicker(redrawEvery)
 	defer tick.Stop()
 	var shown time.Time
 	for {
-		done, line := 0, ""
-		for i, t := range d.to {
-			s, err := t.Stats(ctx)
-			if err != nil {
-				return err
-			}
-			if s.State == engine.Failed || s.Err != "" {
-				return fail(exitIO, "leecher %d: %s", i+1, s.Err)
-			}
-			if s.Done == s.Wanted && s.State == engine.Seeding {
-				done++
-			}
-			line += fmt.Sprintf("  #%d %5.1f%% %s/s", i+1, float64(s.Done)*100/float64(s.Wanted), size(s.DownRate))
+		done, line, err := d.look(ctx)
+		if err != nil {
+			return err
 		}
-		if time.Since(shown) >= time.Second || done == len(d.to) {
+		switch {
+		case tty.inPlace:
+			fmt.Fprint(d.st.err, "\r"+fit(line, tty.width()-1, true))
+		case time.Since(shown) >= time.Second || done == demoLeechers:
 			shown = time.Now()
-			d.say("leechers:%s", line)
+			fmt.Fprintln(d.st.err, line)
 		}
-		if done == len(d.to) {
+		if done == demoLeechers {
+			if tty.inPlace {
+				fmt.Fprintln(d.st.err)
+			}
 			return nil
 		}
 		select {
@@ -207,6 +217,24 @@ func (d *demo) watch(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// look says how many leechers have everything, and how far each is.
+func (d *demo) look(ctx context.Context) (done int, line string, err error) {
+	line = "leechers:"
+	for i, t := range d.to {
+		s, err := t.Stats(ctx)
+		switch {
+		case err != nil:
+			return 0, "", err
+		case s.Err != "":
+			return 0, "", fmt.Errorf("leecher %d: %w", i+1, diskTrouble(s.Err, s.NoSpace))
+		case s.Done == s.Wanted && s.State == engine.Seeding:
+			done++
+		}
+		line += fmt.Sprintf("  #%d %5.1f%% %s/s", i+1, floor1(float64(s.Done)*100/float64(s.Wanted)), size(s.DownRate))
+	}
+	return done, line, nil
 }
 
 // conclude compares every byte and prints the summary.

@@ -229,4 +229,27 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%d: no %q in\n%s", i, s, o.out)
 		}
 	}
+	if !strings.Contains(o.err, "#3 100.0%") {
+		t.Errorf("no progress on stderr: %q", o.err)
+	}
+}
+
+// An interrupted demo leaves nothing behind.
+func TestInterruptedDemo(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	c := command(t, "demo", "--size", "4GiB")
+	c.Env = append(c.Env, "TMPDIR="+tmp)
+	p := startCommand(t, c)
+	waitFor(t, func() bool {
+		found, _ := filepath.Glob(filepath.Join(tmp, "*", "seed", "*"))
+		return len(found) > 0
+	})
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	p.end(t).want(t, 130).complains(t, "SIGINT")
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }

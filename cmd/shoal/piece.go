@@ -112,7 +112,7 @@ func (o *pieceFlags) fetch(add engine.AddOptions, i metainfo.PieceIndex) ([]byte
 	if err != nil {
 		return nil, fail(exitIO, "can't listen: %w", err)
 	}
-	defer eng.Close(stopAnnounce)
+	defer func() { _ = eng.Close(stopAnnounce) }() // what was wanted of it is known
 	tor, err := eng.Add(limited, add)
 	if err != nil {
 		return nil, ended(ctx, err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -120,7 +121,7 @@ func (p *process) end(t testing.TB) outcome {
 	defer over.Stop()
 	<-p.read
 	err := p.cmd.Wait()
-	if _, ok := err.(*exec.ExitError); err != nil && !ok {
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	return outcome{p.cmd.ProcessState.ExitCode(), p.out.String(), p.errs.String()}

@@ -31,9 +31,6 @@ func (s *selection) validate() error {
 	return checkGlobs("exclude", s.excludes)
 }
 
-// all reports whether nothing is left out.
-func (s *selection) all() bool { return s.files == "" && len(s.selects)+len(s.excludes) == 0 }
-
 // normal is the priority of a wanted file.
 const normal = 4
 

@@ -59,7 +59,7 @@ func (v *verifier) run() error {
 	if err != nil {
 		return err
 	}
-	defer eng.Close(0)
+	defer func() { _ = eng.Close(0) }() // what was wanted of it is known
 	start := time.Now()
 	tor, err := eng.Add(ctx, engine.AddOptions{Torrent: v.t, Dir: v.dir, NoTrackers: true, Paused: true, SeedOnly: true,
 		Storage: storage.Options{Check: true, ReadOnly: true}})
