@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"crypto/sha1"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -31,13 +32,13 @@ type TestTorrent struct {
 func MakeTorrent(t testing.TB, pieceLen int64, seed uint64, files ...TestFile) *TestTorrent {
 	t.Helper()
 	var data []byte
-	rng := rand.New(rand.NewPCG(seed, 7))
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	rng := rand.NewChaCha8(key)
 	for _, f := range files {
 		b := make([]byte, f.N)
 		if !strings.Contains(f.Attr, "p") {
-			for i := range b {
-				b[i] = byte(rng.Uint32())
-			}
+			_, _ = rng.Read(b) // never fails
 		}
 		data = append(data, b...)
 	}

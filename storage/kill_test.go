@@ -70,7 +70,7 @@ func TestKillNine(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for n := 0; ; n++ {
 		after := time.Duration(rng.IntN(30)) * time.Millisecond
-		if n >= 12 {
+		if n >= 12/raceFactor+2 {
 			after = time.Minute
 		}
 		if killed(t, dir, after, told) || t.Failed() {

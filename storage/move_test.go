@@ -144,7 +144,7 @@ func TestCloseEndsAMove(t *testing.T) {
 	r := newRig(t, 5)
 	r.fs.Mount("/other", 0)
 	r.start()
-	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 40 << 20})
+	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 20 << 20})
 	r.open(tt, Options{})
 	r.fetch(tt, 0)
 	_ = r.fs.WriteFile(payloadDir+"/x", tt.Data)

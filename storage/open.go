@@ -71,6 +71,10 @@ func (s *Storage) opened(c *actor.Ctx[Message], t *torrent, k *openTask) {
 	for p := range t.facts.written.All() {
 		s.soil(t, metainfo.PieceIndex(p))
 	}
+	for _, i := range k.unsynced {
+		t.soilFile(i)
+		s.sync.dirty.add(t)
+	}
 	s.finishComplete(t, k)
 	if files := t.unplaced(); len(files) > 0 && !t.opt.ReadOnly {
 		s.place(t, files, 0, false) // wanted only since the last time

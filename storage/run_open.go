@@ -184,6 +184,7 @@ func (k *openTask) look(s *store, health stateHealth) []fileLook {
 			s.made.Set(i)
 			if !k.facts.clean { // its name may not be durable
 				s.noteDirs(s.where(i))
+				k.unsynced = append(k.unsynced, i)
 			}
 		}
 		if !known && (there[i].found || isWanted(k.opt.Priority, i)) {

@@ -72,6 +72,7 @@ type openTask struct {
 	logged     int64   // bytes behind the snapshot
 	unfinished []int32 // files that don't have their final name
 	made       []int32 // files without data that were made
+	unsynced   []int32 // files that an earlier run may have left so
 	err        error
 }
 

@@ -32,7 +32,7 @@ func write(t *testing.T, r storage.Root, name, data string, off int64) storage.F
 	return f
 }
 
-func content(f *FS, p string) string {
+func dataOf(f *FS, p string) string {
 	b, err := f.ReadFile(p)
 	if err != nil {
 		return "-"
@@ -51,8 +51,8 @@ func TestKillKeepsWhatWasWritten(t *testing.T) {
 	if _, err := r.Stat("x"); !errors.Is(err, ErrOff) {
 		t.Errorf("folders of the killed process: %v", err)
 	}
-	if content(f, "/d/x") != "abc" || f.BootID() != "boot-1" {
-		t.Errorf("%q, %s", content(f, "/d/x"), f.BootID())
+	if dataOf(f, "/d/x") != "abc" || f.BootID() != "boot-1" {
+		t.Errorf("%q, %s", dataOf(f, "/d/x"), f.BootID())
 	}
 }
 
@@ -70,12 +70,12 @@ func TestPowerCut(t *testing.T) {
 		write(t, r, "x", "c", 1)
 		write(t, r, "y", "new", 0)
 		f.PowerCut(rand.New(rand.NewPCG(seed, 1)))
-		got := content(f, "/d/x")
+		got := dataOf(f, "/d/x")
 		if len(got) != 2 || !slices.Contains([]string{"aa", "ba", "ac", "bc"}, got) {
 			t.Fatalf("x is %q", got)
 		}
 		seen["x "+got] = true
-		seen["y "+content(f, "/d/y")] = true
+		seen["y "+dataOf(f, "/d/y")] = true
 		if f.BootID() != "boot-2" {
 			t.Fatal("a power cut is another boot")
 		}
@@ -99,7 +99,7 @@ func TestPowerCutKeepsTheOrderOfNames(t *testing.T) {
 		_ = r.MoveTo("sub/b", r, "c")
 		f.PowerCut(rand.New(rand.NewPCG(seed, 1)))
 		got := f.List("/d")
-		if len(got) != 1 || content(f, got[0]) != "1" {
+		if len(got) != 1 || dataOf(f, got[0]) != "1" {
 			t.Fatalf("the file is at %v", got)
 		}
 		seen[got[0]] = true
@@ -118,7 +118,7 @@ func TestSyncedNamesStay(t *testing.T) {
 		_ = r.SyncDir("sub")
 		write(t, r, "late", "2", 0)
 		f.PowerCut(rand.New(rand.NewPCG(seed, 1)))
-		if content(f, "/d/sub/b") != "1" {
+		if dataOf(f, "/d/sub/b") != "1" {
 			t.Fatalf("a synced name is gone: %v", f.List("/"))
 		}
 	}
