@@ -15,6 +15,9 @@ import (
 // seeds is how many seeds a test runs: a few, or SHOAL_SIM_SEEDS.
 func seeds(t *testing.T, few int) int {
 	t.Helper()
+	if raceEnabled {
+		return 1
+	}
 	if s := os.Getenv("SHOAL_SIM_SEEDS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
@@ -27,7 +30,11 @@ func seeds(t *testing.T, few int) int {
 
 // twenty is a swarm of 20 engine peers around 64 MiB.
 func twenty(seed uint64) Config {
-	return Config{Seed: seed, Order: sim.Order(seed % 2), Leechers: 19, Size: 64 << 20, PieceLen: 256 << 10,
+	size := int64(64 << 20)
+	if raceEnabled {
+		size = 8 << 20
+	}
+	return Config{Seed: seed, Order: sim.Order(seed % 2), Leechers: 19, Size: size, PieceLen: 256 << 10,
 		Jitter: 5 * time.Millisecond, Join: 10 * time.Second}
 }
 
