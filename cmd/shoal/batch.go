@@ -171,8 +171,8 @@ func (b *batch) conclude(start time.Time) error {
 	var first error
 	var down, up, wasted, rehashed int64
 	for _, x := range b.all {
-		if x.err != nil && first == nil {
-			first = x.err
+		if x.err != nil && (first == nil || isSignal(x.err)) {
+			first = x.err // but a signal ended them all
 		}
 		down, up = down+x.stats.Down, up+x.stats.Up
 		wasted, rehashed = wasted+x.stats.Wasted, rehashed+x.stats.Rehashed

@@ -119,8 +119,10 @@ func (o *pieceFlags) fetch(add engine.AddOptions, i metainfo.PieceIndex) ([]byte
 	}
 	data, err := tor.ReadPiece(limited, i)
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		x := &transfer{t: tor}
-		x.snapshot()
+		x := &transfer{t: tor, name: add.Torrent.Name}
+		if err := x.snapshot(); err != nil {
+			return nil, err
+		}
 		return nil, fail(exitNoPeers, "piece %d did not come within %v: %s", i, o.timeout.Duration, x.explain())
 	}
 	return data, ended(ctx, err)

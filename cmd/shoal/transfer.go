@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/shoal-bt/shoal/engine"
@@ -77,7 +78,7 @@ func (x *transfer) carry(ctx context.Context, eng *engine.Engine) error {
 	}
 	x.tellAdded()
 	err = ended(ctx, x.watch(ctx))
-	x.snapshot()
+	_ = x.snapshot() // if it is gone, the last one will do
 	if x.stats.State != engine.Failed {
 		x.report() // with the last counters
 	}
@@ -143,17 +144,26 @@ func (x *transfer) watch(ctx context.Context) error {
 // askTime bounds a question to the engine.
 const askTime = 2 * time.Second
 
-func (x *transfer) snapshot() {
+// snapshot asks for the state. An engine that is too busy to answer is asked again at
+// the next tick; one that has lost the torrent is an error.
+func (x *transfer) snapshot() error {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
-	if s, err := x.t.Stats(ctx); err == nil {
+	s, err := x.t.Stats(ctx)
+	switch {
+	case err == nil:
 		x.stats = s
+	case errors.Is(err, engine.ErrClosed):
+		return fmt.Errorf("%s: its %w unexpectedly", x.name, err)
 	}
+	return nil
 }
 
 // onTick looks at everything anew.
 func (x *transfer) onTick(ctx context.Context) error {
-	x.snapshot()
+	if err := x.snapshot(); err != nil {
+		return err
+	}
 	x.report()
 	if err := x.onState(ctx); err != nil {
 		return err
@@ -203,7 +213,9 @@ func (x *transfer) onFlushed(ctx context.Context, err error) error {
 	case err != nil:
 		return err
 	}
-	x.snapshot()
+	if err := x.snapshot(); err != nil {
+		return err
+	}
 	x.done, x.doneAt = true, time.Now()
 	x.moves.at = x.doneAt
 	if err := x.tellFiles(ctx); err != nil {

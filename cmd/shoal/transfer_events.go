@@ -17,7 +17,9 @@ func (x *transfer) onEvent(ctx context.Context, ev engine.Event) error {
 	}
 	switch ev.Kind {
 	case engine.StateChanged:
-		x.snapshot()
+		if err := x.snapshot(); err != nil {
+			return err
+		}
 		return x.onState(ctx)
 	case engine.PieceVerified:
 		x.rep.event("piece", ev.Hash, keys{"piece": ev.Piece})

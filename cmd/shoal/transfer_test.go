@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoal-bt/shoal/engine"
+	"github.com/shoal-bt/shoal/metainfo"
+)
+
+// run1 runs one transfer on an engine of its own, and meanwhile f on that.
+func run1(t *testing.T, s *swarm, f func(*engine.Torrent)) error {
+	t.Helper()
+	eng, err := engine.New(engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close(0)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	x := &transfer{opt: &transferFlags{}, rep: newReporter(discard, false), name: s.meta.Name, hash: s.meta.Hash,
+		add: engine.AddOptions{Torrent: s.meta, Dir: t.TempDir()}}
+	done := make(chan error, 1)
+	go func() { done <- x.run(ctx, eng) }()
+	for {
+		all, err := eng.Torrents(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) > 0 {
+			f(all[0])
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return <-done
+}
+
+// A torrent that the engine has lost ends its transfer rather than hang it, also when
+// no event tells.
+func TestLostTorrent(t *testing.T) {
+	s := newSwarm(t, options{files: payload{"x": 100_000}, idle: true})
+	for _, buffer := range []int{8192, 1} {
+		func() {
+			defer func(n int) { eventBuffer = n }(eventBuffer)
+			eventBuffer = buffer
+			err := run1(t, s, func(tor *engine.Torrent) {
+				if err := tor.Remove(context.Background(), false, 0); err != nil {
+					t.Error(err)
+				}
+			})
+			if err == nil || exitCode(err) != exitGeneral || !strings.Contains(err.Error(), "closed") {
+				t.Errorf("buffer %d: %v", buffer, err)
+			}
+		}()
+	}
+}
+
+// What failed is known by its kind, even if the event was lost its text is told.
+func TestFailureIsFound(t *testing.T) {
+	mine, other := metainfo.HashV1([20]byte{1}), metainfo.HashV1([20]byte{2})
+	ch := make(chan engine.Event, 8)
+	x := &transfer{hash: mine, events: ch, stats: engine.TorrentStats{Err: "by text"}}
+	ch <- engine.Event{Kind: engine.PieceVerified, Hash: mine}
+	ch <- engine.Event{Kind: engine.TorrentFailed, Hash: other, Err: engine.ErrExists}
+	ch <- engine.Event{Kind: engine.TorrentFailed, Hash: mine, Err: engine.ErrV2}
+	if err := x.failure(); !errors.Is(err, engine.ErrV2) {
+		t.Errorf("%v", err)
+	}
+	if err := x.failure(); err == nil || err.Error() != "by text" {
+		t.Errorf("%v", err)
+	}
+	close(ch)
+	if err := x.failure(); err == nil || err.Error() != "by text" {
+		t.Errorf("%v", err)
+	}
+}
+
+// The code of several: that of the first that failed in their order, but a signal
+// ended them all.
+func TestCodeOfSeveral(t *testing.T) {
+	signal := &exitError{130, &signalError{}}
+	for _, c := range []struct {
+		errs []error
+		want int
+	}{
+		{[]error{nil, nil}, 0},
+		{[]error{nil, fail(7, "a"), fail(3, "b")}, 7},
+		{[]error{fail(3, "b"), nil, fail(7, "a")}, 3},
+		{[]error{fail(3, "b"), signal, signal}, 130},
+	} {
+		b := &batch{rep: newReporter(discard, true)}
+		for _, err := range c.errs {
+			b.all = append(b.all, &transfer{err: err})
+		}
+		if got := exitCode(b.conclude(time.Now())); got != c.want {
+			t.Errorf("%v: %d, want %d", c.errs, got, c.want)
+		}
+	}
+}
