@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -75,9 +76,14 @@ func phantomTorrent(t testing.TB, pieceLen, size int64) *metainfo.Torrent {
 
 // BenchmarkDownload writes payload to real files: blocks in memory to verified
 // pieces on disk. SHOAL_BENCH_DIR says where (default: a temporary folder),
-// CPU-s/GiB is user and system time of the process.
+// SHOAL_BENCH_MIB how much (default 256), SHOAL_BENCH_PREALLOC that the file and its
+// pages are there already. CPU-s/GiB is user and system time of the process, the
+// copy of the payload into the slots included.
 func BenchmarkDownload(b *testing.B) {
-	const size = 256 << 20
+	size := int64(256 << 20)
+	if n, err := strconv.ParseInt(os.Getenv("SHOAL_BENCH_MIB"), 10, 64); err == nil {
+		size = n << 20
+	}
 	for _, c := range []struct {
 		name  string
 		piece int64
@@ -89,7 +95,7 @@ func BenchmarkDownload(b *testing.B) {
 			for b.Loop() {
 				cpu += downloadOnce(b, tt)
 			}
-			b.ReportMetric(cpu.Seconds()/float64(b.N)*(1<<30)/size, "CPU-s/GiB")
+			b.ReportMetric(cpu.Seconds()/float64(b.N)*(1<<30)/float64(size), "CPU-s/GiB")
 		})
 	}
 }
@@ -102,6 +108,11 @@ func downloadOnce(b *testing.B, tt *TestTorrent) time.Duration {
 		b.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	if os.Getenv("SHOAL_BENCH_PREALLOC") != "" {
+		if err := os.WriteFile(filepath.Join(dir, "payload"), tt.Data, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
 	l := newLive(b, filepath.Join(dir, "state"), 64<<20)
 	if o := l.open(tt, dir, Options{}); o.Err != nil {
 		b.Fatal(o.Err)

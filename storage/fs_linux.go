@@ -18,7 +18,26 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
+// Types of file systems where reserved space is written elsewhere later, so that
+// reserving only costs, or where it goes over a network.
+var noReserve = map[uint32]bool{
+	unix.BTRFS_SUPER_MAGIC: true,
+	0x2fc12fc1:             true, // ZFS
+	0xca451a4e:             true, // bcachefs
+	unix.NFS_SUPER_MAGIC:   true,
+	unix.SMB_SUPER_MAGIC:   true,
+	0xff534d42:             true, // CIFS
+	0xfe534d42:             true, // SMB 2
+	0x00c36400:             true, // Ceph
+	unix.V9FS_MAGIC:        true,
+	0x65735546:             true, // FUSE
+}
+
 func allocate(f *osFile, size int64) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(f.fd, &fs); err == nil && noReserve[uint32(fs.Type)] {
+		return errors.ErrUnsupported
+	}
 	for {
 		err := unix.Fallocate(f.fd, 0, 0, size)
 		switch {

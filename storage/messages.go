@@ -22,7 +22,7 @@ type Allocation uint8
 
 // Allocations.
 const (
-	Fallocate Allocation = iota // reserved before the first write; sparse where it can't be had
+	Fallocate Allocation = iota // reserved before the first write; sparse where it can't be had or does no good
 	Sparse                      // as written
 )
 
