@@ -281,7 +281,7 @@ func TestSnapshots(t *testing.T) {
 	ctx := context.Background()
 	tr, err := server.Listen(ctx, "127.0.0.1:0", server.Config{})
 	check(t, err)
-	defer tr.Close()
+	t.Cleanup(func() { tr.Close() }) // after the engines, which say good-bye
 	from, to := t.TempDir(), t.TempDir()
 	meta, _ := files(t, from, 32<<10, map[string]int{"a": 900 << 10})
 	url := "http://" + tr.Addr().String() + "/announce"
@@ -630,7 +630,7 @@ func TestTorrentThatCrashesIsRemoved(t *testing.T) {
 	if _, err := tor.Stats(context.Background()); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
-	statsOf(t, other) // lives
+	statsOf(t, other)                                                                  // lives
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // storage closes what it has left behind
 		again := addTo(t, e, AddOptions{Torrent: meta, Dir: dir})
 		ev := <-events
