@@ -88,6 +88,9 @@ func (b *batch) transferAll(ctx context.Context, ready []*transfer) {
 	if err == nil {
 		defer closeLog()
 		b.cfg.Logger = log
+		for _, x := range ready {
+			x.log = log
+		}
 		err = b.makeFolders()
 	}
 	if err == nil {

@@ -335,7 +335,15 @@ func TestLogGoesWhereItShould(t *testing.T) {
 	s := newSwarm(t, options{files: payload{"x": 50_000}})
 	log := filepath.Join(t.TempDir(), "log")
 	o := shoal("download", s.file, "-o", t.TempDir(), "--port", "0", "--peer", s.peer, "--log-file", log, "--log-level", "debug").want(t, 0)
-	readFile(t, log)
+	text := string(readFile(t, log))
+	for _, want := range []string{"peer connected", "state=seeding", "level=DEBUG msg=piece", "file complete"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log lacks %q:\n%s", want, text)
+		}
+	}
+	if o := shoal("download", s.file, "-o", t.TempDir(), "--port", "0", "--peer", s.peer, "-v").want(t, 0); !strings.Contains(o.err, "msg=\"peer connected\"") {
+		t.Errorf("-v shows nothing: %s", o.err)
+	}
 	if strings.Contains(o.err, "level=") {
 		t.Errorf("the log is on stderr, too: %s", o.err)
 	}

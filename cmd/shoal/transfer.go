@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/shoal-bt/shoal/engine"
@@ -19,7 +20,8 @@ import (
 type transfer struct {
 	opt    *transferFlags
 	rep    reporter
-	id     int // place among the SOURCEs
+	log    *slog.Logger // nil: none
+	id     int          // place among the SOURCEs
 	source string
 	name   string
 	hash   metainfo.Hash

@@ -15,6 +15,7 @@ func (x *transfer) onEvent(ctx context.Context, ev engine.Event) error {
 	if ev.Hash != x.hash {
 		return nil
 	}
+	x.record(ev)
 	switch ev.Kind {
 	case engine.StateChanged:
 		if err := x.snapshot(); err != nil {
@@ -44,6 +45,34 @@ func (x *transfer) onEvent(ctx context.Context, ev engine.Event) error {
 		return ev.Err
 	}
 	return nil
+}
+
+// record logs an event.
+func (x *transfer) record(ev engine.Event) {
+	if x.log == nil {
+		return
+	}
+	log := x.log.With("torrent", x.name)
+	switch ev.Kind {
+	case engine.StateChanged:
+		log.Info("state", "state", ev.State.String(), "err", ev.Err)
+	case engine.PeerConnected:
+		log.Info("peer connected", "peer", ev.Addr)
+	case engine.PeerGone:
+		log.Info("peer gone", "peer", ev.Addr, "err", ev.Err)
+	case engine.PeerBanned:
+		log.Warn("peer banned", "peer", ev.Addr, "piece", ev.Piece, "err", ev.Err)
+	case engine.TrackerReport:
+		log.Info("tracker", "url", tracker.Redact(ev.URL), "state", ev.Report.State, "err", ev.Report.Err, "warning", ev.Report.Warning)
+	case engine.DiskTrouble:
+		log.Warn("disk", "full", ev.NoSpace, "err", ev.Err)
+	case engine.PieceFailed:
+		log.Warn("hash of a piece is wrong", "piece", ev.Piece)
+	case engine.PieceVerified:
+		log.Debug("piece", "piece", ev.Piece)
+	case engine.FileCompleted:
+		log.Info("file complete", "path", ev.Path)
+	}
 }
 
 // failure finds the error of a torrent that has failed among the events, or makes
