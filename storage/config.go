@@ -45,9 +45,9 @@ const (
 	runBlocks = 16
 	// writeBlocks is the most that small pieces are merged to: 1 MiB.
 	writeBlocks = 64
-	// syncEvery and syncBytes bound what a power cut can cost.
-	syncEvery = time.Second
-	syncBytes = 64 << 20
+	// syncEvery and syncBytes bound what a power cut can cost: ADR 0005.
+	syncEvery = 5 * time.Second
+	syncBytes = 512 << 20
 	// roomEvery is how often it is looked whether slots have been released, while
 	// somebody waits for that.
 	roomEvery = 5 * time.Millisecond

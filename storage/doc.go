@@ -30,7 +30,7 @@
 //
 // Each torrent has a state file: a snapshot and records appended to it (record.go,
 // facts.go). A write job appends "written" with the boot's id right after the write;
-// a sync of the files, each second or 64 MiB, is followed by "durable" and a sync of
+// a sync of the files, each 5 s or 512 MiB, is followed by "durable" and a sync of
 // the state file. After kill -9 (same boot) both are trusted; after a power cut only
 // durable pieces are, and the others are hashed. What takes trust away, or says where
 // files are, is durable before it is acted upon. A record that is damaged costs the

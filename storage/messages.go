@@ -195,7 +195,7 @@ type Save struct {
 }
 
 // Sync makes everything written so far durable. Answered by Done. In one-shot
-// downloads it ends the run; in between storage syncs by itself every second or 64 MiB.
+// downloads it ends the run; in between storage syncs by itself every 5 s or 512 MiB.
 type Sync struct {
 	ID     ID
 	Cookie uint64
