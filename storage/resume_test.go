@@ -77,7 +77,7 @@ func TestInterruptedCheckIsGoneOnWith(t *testing.T) {
 	}
 	r.send(Verify{ID: 1, Pieces: &few})
 	want[CheckDone](r, "a part is checked")
-	r.run(2 * syncEvery) // recorded with the next sync
+	r.run(10 * time.Second) // recorded with the next sync
 	r.kill()
 	r.start()
 	o = r.open(tt, Options{})
@@ -331,7 +331,7 @@ func TestAPowerCutCostsAtMostTheLastBatch(t *testing.T) {
 		tt := twoFiles(t)
 		r.open(tt, Options{})
 		r.fetch(tt, 0, 1, 2, 3, 4, 5)
-		r.run(2 * syncEvery)
+		r.run(10 * time.Second)
 		r.fetch(tt, 6, 7)
 		r.cut(rand.New(rand.NewPCG(seed, 1)))
 		r.start()
