@@ -34,7 +34,7 @@ type govTorrent struct {
 	dials   int32                  // wanted, standing
 	half    int32
 	conns   int32
-	demand  demand
+	upRate  int64 // as last told, bytes a second
 	slots   int32 // as last told
 }
 
@@ -210,7 +210,7 @@ func (g *governor) grantDials() {
 // more where it uploads fast: a slot that carries much is worth another.
 func (g *governor) onDemand(m demand) {
 	if t := g.torrents[m.torrent]; t != nil {
-		t.demand = m
+		t.upRate = m.upRate
 		g.tellSlots(t)
 	}
 }
@@ -223,7 +223,7 @@ const (
 )
 
 func (g *governor) tellSlots(t *govTorrent) {
-	n := max(g.caps.UploadSlots, min(int32(t.demand.upRate/slotRate), maxSlots))
+	n := max(g.caps.UploadSlots, min(int32(t.upRate/slotRate), maxSlots))
 	if n != t.slots {
 		t.slots = n
 		t.to.Notify(slots{n})

@@ -60,13 +60,11 @@ type tookPeer struct{ torrent uint64 }
 // lostPeer gives a connection slot back. From: torrent.
 type lostPeer struct{ torrent uint64 }
 
-// demand says how many interested peers a torrent has and how fast it uploads, so
-// that upload slots can be apportioned. From: torrent, when it changes.
+// demand says how fast a torrent uploads, bytes a second, so that upload slots can be
+// apportioned. From: torrent, when it changes.
 type demand struct {
-	torrent    uint64
-	interested int32
-	upRate     int64
-	seeding    bool
+	torrent uint64
+	upRate  int64
 }
 
 // setLimits changes limits, at once. Zero means unlimited. From: outsiders, and

@@ -73,7 +73,6 @@ func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 		t.swarm.book.connected(p.dial)
 	}
 	if s.interested != old.interested {
-		t.swarm.interested += one(s.interested) - one(old.interested)
 		t.choke.due = true
 	}
 	if p.grant.Budget > 0 && s.up-p.grantedAt >= p.grant.Budget {

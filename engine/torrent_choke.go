@@ -117,8 +117,7 @@ func (t *torrent) applyGrants(c *actor.Ctx[torrentMsg], grants []choker.Grant) {
 
 // tellDemand lets the governor apportion upload slots.
 func (t *torrent) tellDemand(c *actor.Ctx[torrentMsg]) {
-	d := demand{torrent: c.ID(), interested: t.swarm.interested,
-		upRate: t.count.meter.up.rate(c.Now()), seeding: t.life.state == Seeding}
+	d := demand{c.ID(), t.count.meter.up.rate(c.Now())}
 	if d != t.choke.demand {
 		t.choke.demand = d
 		t.cfg.governor.Tell(d)

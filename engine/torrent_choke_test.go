@@ -210,14 +210,17 @@ func TestDemandIsTold(t *testing.T) {
 	})
 	tt.peer("a")
 	tt.interested("a", true)
-	tt.interested("a", true)
-	if n := len(told); n == 0 || told[n-1].interested != 1 || told[n-1].seeding {
+	tt.pass(choker.Round - time.Second)
+	tt.state("a", func(s *peerState) { s.up = 1 << 20 })
+	tt.pass(time.Second)
+	if n := len(told); n == 0 || told[n-1].upRate == 0 {
 		t.Errorf("told %+v", told)
 	}
+	tt.pass(choker.Round)
 	n := len(told)
 	tt.pass(choker.Round)
-	if len(told) != n {
-		t.Error("nothing has changed, so nothing is to be told")
+	if len(told) != n || told[n-1].upRate != 0 {
+		t.Errorf("nothing moves, so nothing is to be told: %+v", told[n-1:])
 	}
 }
 

@@ -26,21 +26,20 @@ var (
 
 // swarm is a torrent's connections and the addresses it knows. Owner: the torrent.
 type swarm struct {
-	caps       Caps
-	list       []*peerEntry // connected or connecting, in order of their ids
-	byID       map[peerID]*peerEntry
-	lastID     peerID
-	book       addressBook
-	live       int32 // of list: handshake done
-	leaving    int32 // of list: told to go
-	seeds      int32 // of live
-	interested int32
-	dialing    int32
-	asked      int32      // dials that the governor was asked for
-	nextDial   actor.Time // when to look for somebody to dial; Never: when something changes
-	armedDial  actor.Time // when tickDial comes, if it is armed
-	limits     limited
-	failures   []string // the last reasons why no connection came about
+	caps      Caps
+	list      []*peerEntry // connected or connecting, in order of their ids
+	byID      map[peerID]*peerEntry
+	lastID    peerID
+	book      addressBook
+	live      int32 // of list: handshake done
+	leaving   int32 // of list: told to go
+	seeds     int32 // of live
+	dialing   int32
+	asked     int32      // dials that the governor was asked for
+	nextDial  actor.Time // when to look for somebody to dial; Never: when something changes
+	armedDial actor.Time // when tickDial comes, if it is armed
+	limits    limited
+	failures  []string // the last reasons why no connection came about
 }
 
 // peerEntry is the torrent's side of one connection.
@@ -284,9 +283,6 @@ func (t *torrent) release(p *peerEntry) {
 	t.setWaiting(p, false)
 	if p.live {
 		t.swarm.live--
-	}
-	if p.state.interested {
-		t.swarm.interested--
 	}
 	if p.seed {
 		t.swarm.book.isSeed(p.dial)
