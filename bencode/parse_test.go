@@ -175,7 +175,7 @@ func TestBombs(t *testing.T) {
 		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<10 {
 			t.Errorf("%s: took %d bytes of memory", name, used)
 		}
-		if took > 5*time.Second { // a guard against quadratic work only
+		if took > time.Minute { // a guard against quadratic work only, which would take hours
 			t.Errorf("%s: took %v", name, took)
 		}
 	}
