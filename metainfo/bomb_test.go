@@ -35,7 +35,7 @@ func TestBombs(t *testing.T) {
 		if used, most := after.TotalAlloc-before.TotalAlloc, uint64(30*len(raw)+1<<20); used > most {
 			t.Errorf("%s: took %d KiB of memory for %d KiB (%v)", name, used>>10, len(raw)>>10, err)
 		}
-		if took > 5*time.Second { // a guard against quadratic work only
+		if took > time.Minute { // a guard against quadratic work only, which would take hours
 			t.Errorf("%s: took %v", name, took)
 		}
 	}
