@@ -443,7 +443,7 @@ func TestReaderWaitsForWhatItReads(t *testing.T) {
 	if _, err := r.ReadAt(make([]byte, 1), -1); err == nil {
 		t.Error("read before the beginning")
 	}
-	if n, err := r.ReadAt(make([]byte, 10), r.Size()-3); n != 3 || err != io.EOF {
+	if n, err := r.ReadAt(make([]byte, 10), r.Size()-3); n != 3 || !errors.Is(err, io.EOF) {
 		t.Errorf("read past the end: %d, %v", n, err)
 	}
 	if s := statsOf(t, tor); s.Have == s.Pieces {

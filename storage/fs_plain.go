@@ -18,11 +18,9 @@ func links(fs.FileInfo) int64 { return -1 }
 // their folders; there is no call that takes descriptors here.
 func moveBetween(from *osRoot, name string, to *osRoot, toName string) error {
 	err := os.Rename(filepath.Join(from.dir, filepath.FromSlash(name)), filepath.Join(to.dir, filepath.FromSlash(toName)))
-	var link *os.LinkError
-	if errors.As(err, &link) {
-		if no, ok := link.Err.(syscall.Errno); ok && crossDevice(no) {
-			return ErrCrossDevice
-		}
+	var no syscall.Errno
+	if errors.As(err, &no) && crossDevice(no) {
+		return ErrCrossDevice
 	}
 	return err
 }
