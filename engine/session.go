@@ -206,7 +206,8 @@ func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torre
 		return nil, ErrSSL
 	}
 	s.nextID++
-	a, err := newTorrent(s.torrentConfig(opt))
+	cfg := s.torrentConfig(opt)
+	a, err := newTorrent(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +215,7 @@ func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torre
 	// Before the torrent can say anything itself.
 	s.emit.Tell(Event{Kind: TorrentAdded, Hash: hash, Path: opt.Dir})
 	mem := &member{}
-	mem.child = actor.Spawn(c, actor.Spec{Name: "torrent", Limit: torrentLimit(s.cfg.Caps), Pump: commandWindow}, a,
+	mem.child = actor.Spawn(c, actor.Spec{Name: "torrent", Limit: torrentLimit(cfg.caps), Pump: commandWindow}, a,
 		func(e actor.Exit) sessionMsg { return torrentDown{hash, e} })
 	mem.t = &Torrent{meta: meta, in: mem.child.Inlet, governor: s.governor, id: mem.child.Ref.ID(),
 		session: s.self, disk: s.deps.Disk, store: s.nextID}

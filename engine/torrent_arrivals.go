@@ -20,6 +20,9 @@ var reports = freelist.New(func() *report { return new(report) }, func(r *report
 func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 	p := t.swarm.byID[r.peer]
 	if p == nil || p.gone {
+		if p != nil {
+			t.countBytes(c.Now(), p, r.state) // nothing else counts of one that we have sent away
+		}
 		r.Drop()
 		reports.Put(r)
 		return
@@ -52,16 +55,7 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 // updateState replaces what we know of a peer's own state.
 func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 	old := p.state
-	if n := s.down - old.down; n > 0 {
-		t.count.down += n
-		t.count.meter.down.add(now, n)
-		p.meter.down.add(now, n)
-	}
-	if n := s.up - old.up; n > 0 {
-		t.count.up += n
-		t.count.meter.up.add(now, n)
-		p.meter.up.add(now, n)
-	}
+	t.countBytes(now, p, s)
 	p.state = s
 	if s.assigned != p.assigned {
 		p.state.need, p.state.needFast = 0, 0 // it crossed an assignment on its way: stale
@@ -87,6 +81,21 @@ func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 	if s.uploadOnly && !old.uploadOnly {
 		t.parted(p)
 	}
+}
+
+// countBytes counts what a peer has moved since its last report.
+func (t *torrent) countBytes(now actor.Time, p *peerEntry, s peerState) {
+	if n := s.down - p.state.down; n > 0 {
+		t.count.down += n
+		t.count.meter.down.add(now, n)
+		p.meter.down.add(now, n)
+	}
+	if n := s.up - p.state.up; n > 0 {
+		t.count.up += n
+		t.count.meter.up.add(now, n)
+		p.meter.up.add(now, n)
+	}
+	p.state.down, p.state.up = s.down, s.up
 }
 
 // disownAll lets others go on with what a peer has begun alone.

@@ -331,6 +331,60 @@ func TestIdlePeersAreServedWhenWorkComes(t *testing.T) {
 	tt.wantIdle("its need was answered", "a")
 }
 
+// skewed is a torrent whose pieces are at 1 to 10 peers, and a seed.
+func skewed(t *testing.T, picker string) *testTorrent {
+	const pieces = 300
+	tt := leeching(t, func(tt *testTorrent) {
+		tt.cfg.picker = picker
+		tt.cfg.meta = ttMeta(t, pieces*ttPieceLen, ttPieceLen)
+		tt.disk.judge = true
+	})
+	for n := range int32(10) {
+		var has []int32
+		for i := range int32(pieces) {
+			if i%10 >= n {
+				has = append(has, i)
+			}
+		}
+		tt.peer(string(rune('a'+n)), has...)
+	}
+	tt.seed("S")
+	return tt
+}
+
+// rarestChosen lets the seed choose piece after piece, and counts how often none of the
+// others was rarer.
+func rarestChosen(tt *testTorrent) (chosen, rarest int) {
+	wanted := map[metainfo.PieceIndex]bool{}
+	for i := range tt.cfg.lengths.Pieces() {
+		wanted[metainfo.PieceIndex(i)] = true
+	}
+	for len(wanted) > 0 {
+		tt.need("S", 4)
+		out := slices.Clone(tt.members["S"].out)
+		least := int32(100)
+		for i := range wanted {
+			least = min(least, tt.tor.pieces.avail[i])
+		}
+		chosen++
+		if tt.tor.pieces.avail[out[0].piece] == least {
+			rarest++
+		}
+		delete(wanted, out[0].piece)
+		tt.bring("S", 0, out)
+	}
+	return chosen, rarest
+}
+
+func TestRarestPiecesAreChosenFirst(t *testing.T) {
+	if n, rarest := rarestChosen(skewed(t, "rarest")); n != 300 || rarest*100 < n*95 {
+		t.Errorf("rarest: %d of %d choices", rarest, n)
+	}
+	if n, rarest := rarestChosen(skewed(t, "random")); n != 300 || rarest*100 > n*60 {
+		t.Errorf("random: %d of %d choices", rarest, n)
+	}
+}
+
 // BenchmarkEndgameAmongManyIdlePeers gives a block back among 180 peers that have
 // nothing to do.
 func BenchmarkEndgameAmongManyIdlePeers(b *testing.B) {

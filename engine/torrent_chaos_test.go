@@ -22,7 +22,6 @@ type chaos struct {
 	liars   map[string]bool
 	old     map[string][]blockRef // once asked for: may come late
 	have    bits.Set              // what storage has verified
-	checked bool                  // a check is running
 	stalled bool
 	names   int
 }

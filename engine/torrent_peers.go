@@ -128,7 +128,7 @@ func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transpor
 		disk: t.cfg.deps.Disk, store: t.cfg.store,
 		lengths: t.cfg.lengths, infoHash: t.cfg.meta.Hash.V1, ourID: t.cfg.ourID,
 		version: t.cfg.version, port: t.cfg.port, addr: p.addr,
-		have: &have, log: t.pieces.log, lim: t.swarm.limits,
+		have: &have, log: t.pieces.log, lim: t.swarm.limits, uploadOnly: t.cfg.seedOnly,
 	}
 	if in != nil {
 		cfg.link, cfg.theirs = in.Link, &in.Handshake

@@ -18,9 +18,13 @@ import (
 //	peer -> storage       *Read                 uploadReads         requests wait in the peer, up to its reqq
 //	torrent -> storage    *Blocks               the slab            assigning stops at the high mark
 //	torrent -> storage    control               storageWindow       the command is refused as busy
+//	Reader -> storage     *Read                 1 per call          the Reader waits
+//	Reader -> torrent     leases, waiting       maxReaders, ~Waiters  no lease; refused as busy
 //	peer -> governor      wantBytes             1 per direction     the peer waits for its grant
 //	torrent -> governor   wantDials             1                   answered as slots come free
-//	torrent -> announcer  Start, Update, ...    announcerWindow     Updates are left out
+//	governor -> session   crowded               a signal            newest wins
+//	torrent -> announcer  Start, Finish, ...    announcerWindow
+//	torrent -> announcer  Update                offers              dropped, they come again
 //	announcer -> torrent  Found, Report         announcerAnswers
 //	session <-> torrent   commands, answers     commandWindow       the outsider waits
 //	lsd, pex -> torrent   candidates            offers              dropped, they come again
