@@ -12,7 +12,6 @@ import (
 type peerRemote struct {
 	fast, ext  bool // BEP 6, BEP 10: both sides can
 	opened     bool // it has said something after which no bitfield should come
-	fields     int  // bitfields, have-alls and have-nones so far
 	choking    bool
 	interested bool
 	uploadOnly bool
@@ -93,10 +92,6 @@ func (p *peer) onFrame(now actor.Time, b *transport.Batch, i int, in *drainCount
 	return nil // keep-alives, ports, and what we do not know
 }
 
-// lateFields is how many bitfields (or have-all, have-none) a remote may send in all:
-// each costs us a walk over all pieces.
-const lateFields = 3
-
 // allowed says which rule a message breaks as things stand, before it is looked at.
 func (p *peer) allowed(m *wire.Message) error {
 	if p.phase != peerLive {
@@ -105,13 +100,6 @@ func (p *peer) allowed(m *wire.Message) error {
 	switch m.ID {
 	case wire.KeepAlive, wire.Extended, wire.Port:
 		return nil // clients send these before their bitfield too
-	case wire.Bitfield, wire.HaveAll, wire.HaveNone:
-		// BEP 3: "'bitfield' is only ever sent as the first message." Deliberately
-		// not held to the letter: aria2 1.36 announces pieces that it got during
-		// its handshake before its bitfield. Each replaces what was said before.
-		if p.remote.fields++; p.remote.opened && p.remote.fields > lateFields {
-			return p.broke("%v is not its first message", m.ID)
-		}
 	}
 	if m.ID.Known() {
 		p.remote.opened = true
@@ -140,6 +128,9 @@ func (p *peer) onHave(m *wire.Message) {
 	r.haves = append(r.haves, metainfo.PieceIndex(m.Index))
 }
 
+// onBitfield takes all that the remote has. BEP 3: "'bitfield' is only ever sent as the
+// first message." Deliberately not held to the letter: aria2 1.36 sends one whenever it
+// is shorter than the haves that are due. The torrent ends those that serve no purpose.
 func (p *peer) onBitfield(m *wire.Message) error {
 	set, err := bits.ParseWire(m.Payload, p.cfg.lengths.Pieces())
 	if err != nil {

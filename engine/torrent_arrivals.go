@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -116,6 +117,13 @@ func one(b bool) int32 {
 // onBitfield takes what a peer has as a whole.
 func (t *torrent) onBitfield(p *peerEntry, has *bits.Set) {
 	if p.has != nil {
+		if t.grown(p, has) {
+			return
+		}
+		if p.fields++; p.fields > maxFields {
+			t.drop(p, errFields)
+			return
+		}
 		t.uncountPeer(p)
 	}
 	p.has = has
@@ -132,6 +140,28 @@ func (t *torrent) onBitfield(p *peerEntry, has *bits.Set) {
 		p.wants = t.countWants(has)
 	}
 	t.parted(p)
+}
+
+// maxFields whole bitfields that tell of nothing new are taken from a peer after its
+// first: each costs a walk over all pieces.
+const maxFields = 3
+
+var errFields = errors.New("it sends bitfields that tell of nothing new")
+
+// grown takes a later bitfield that only adds pieces as the haves that it stands for,
+// and reports whether it was one. There can't be more of them than pieces.
+func (t *torrent) grown(p *peerEntry, has *bits.Set) bool {
+	if has.Count() <= p.has.Count() || p.has.HasAnyNotIn(has) {
+		return false
+	}
+	fresh := has.Clone()
+	fresh.AndNot(p.has)
+	for i := range fresh.All() {
+		if !p.gone { // the last one may make it a seed, and of no use to us
+			t.onHave(p, i)
+		}
+	}
+	return true
 }
 
 // countWants counts the pieces that a peer has and we want.

@@ -66,6 +66,7 @@ type peerEntry struct {
 	dups      int32     // second leases out
 	mine      []*partial
 	suggested []int32
+	fields    int                   // bitfields after the first that told of nothing new
 	fast      []metainfo.PieceIndex // that it allows us to ask for while it chokes us
 	hungry    bool                  // in the list of those to serve
 	waiting   bool                  // its need could not be met
