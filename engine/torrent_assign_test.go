@@ -346,7 +346,7 @@ func skewed(t *testing.T, picker string) *testTorrent {
 				has = append(has, i)
 			}
 		}
-		tt.peer(string(rune('a'+n)), has...)
+		tt.peer(string('a'+n), has...)
 	}
 	tt.seed("S")
 	return tt
