@@ -43,7 +43,7 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 		p.suggest(int32(i))
 	}
 	for _, i := range r.fast {
-		p.allowFast(i)
+		p.allowFast(int32(i))
 	}
 	t.takeBack(p, r.back)
 	t.takeBlocks(p, r.blocks)

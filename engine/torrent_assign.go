@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -214,30 +215,37 @@ func (j *job) fromOwn() {
 	}
 }
 
-// fromFast asks a peer that chokes us for pieces that it allows all the same (BEP 6).
-func (j *job) fromFast() {
-	for _, i := range j.p.fast {
-		if j.left <= 0 {
-			return
-		}
-		if a := j.open(i, 0); a != nil {
-			j.take(a)
-		}
-	}
-}
-
 // fromStrategy takes pieces in the strategy's order: orphans and common ones that
 // are in progress, or new ones.
 func (j *job) fromStrategy() {
-	if j.left <= 0 || j.t.pieces.unopened == 0 && j.t.pieces.freeBlocks == 0 && len(j.t.pieces.deadline) == 0 {
+	if j.left > 0 && (j.t.pieces.unopened > 0 || j.t.pieces.freeBlocks > 0 || len(j.t.pieces.deadline) > 0) {
+		j.order(j.p.suggested, j.offer)
+	}
+}
+
+// fromFast asks a peer that chokes us for pieces that it allows all the same (BEP 6).
+// The strategy takes them for suggestions: one that insists on an order does not care
+// for them, and is not overruled.
+func (j *job) fromFast() {
+	if j.left <= 0 || len(j.p.fast) == 0 {
 		return
 	}
+	j.order(j.p.fast, func(piece int32, h picker.Hint) bool {
+		if !slices.Contains(j.p.fast, piece) {
+			return j.t.pieces.partial(metainfo.PieceIndex(piece)) != nil
+		}
+		return j.offer(piece, h)
+	})
+}
+
+// order lets the strategy offer pieces.
+func (j *job) order(suggested []int32, offer func(int32, picker.Hint) bool) {
 	v := &j.t.pick.view
 	p := j.p
 	*v = picker.Peer{ID: uint32(p.id), Has: p.has, Rate: p.state.rate, RTT: int64(p.state.rtt),
-		Queued: p.state.queued, Snubbed: p.state.snubbed, Parole: p.parole, Suggested: p.suggested}
+		Queued: p.state.queued, Snubbed: p.state.snubbed, Parole: p.parole, Suggested: suggested}
 	j.t.pick.ordering = true
-	j.t.pick.strategy.Order(&j.t.pick.facts, v, j.offer)
+	j.t.pick.strategy.Order(&j.t.pick.facts, v, offer)
 	j.t.pick.ordering = false
 	for _, i := range j.t.pick.touched {
 		j.t.changed(metainfo.PieceIndex(i), picker.BusyChanged)

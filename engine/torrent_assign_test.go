@@ -290,7 +290,7 @@ func TestPieceThatCouldNotBeStoredIsFetchedAgain(t *testing.T) {
 }
 
 func TestAllowedFastPiecesAreAskedForWhileChoked(t *testing.T) {
-	tt := leeching(t)
+	tt := leeching(t, func(tt *testTorrent) { tt.cfg.picker = "rarest" })
 	tt.seed("a")
 	tt.forget()
 	tt.report("a", func(r *report) {
@@ -302,6 +302,21 @@ func TestAllowedFastPiecesAreAskedForWhileChoked(t *testing.T) {
 	tt.want("a", "", "ask 3:2+2", "ask 7:0+2")
 	tt.state("a", func(s *peerState) { s.needFast = 0 })
 	tt.wantIdle("no more room", "a")
+}
+
+func TestAllowedFastDoesNotOverruleASequentialPicker(t *testing.T) {
+	tt := leeching(t)
+	tt.seed("a")
+	tt.forget()
+	tt.report("a", func(r *report) {
+		r.state.chokesUs, r.state.needFast = true, 8
+		r.fast = []metainfo.PieceIndex{3, 1}
+	})
+	tt.wantIdle("piece 0 comes first", "a")
+	tt.seed("b")
+	tt.need("b", 4)
+	tt.state("a", func(s *peerState) { s.needFast = 8 })
+	tt.want("a", "b fetches that, so 1 is next", "ask 1:0+4")
 }
 
 func TestSuggestedPiecesAreBounded(t *testing.T) {

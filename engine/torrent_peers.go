@@ -10,7 +10,6 @@ import (
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/choker"
 	"github.com/shoal-bt/shoal/internal/bits"
-	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/transport"
 )
 
@@ -66,10 +65,10 @@ type peerEntry struct {
 	dups      int32     // second leases out
 	mine      []*partial
 	suggested []int32
-	fields    int                   // bitfields after the first that told of nothing new
-	fast      []metainfo.PieceIndex // that it allows us to ask for while it chokes us
-	hungry    bool                  // in the list of those to serve
-	waiting   bool                  // its need could not be met
+	fields    int     // bitfields after the first that told of nothing new
+	fast      []int32 // that it allows us to ask for while it chokes us
+	hungry    bool    // in the list of those to serve
+	waiting   bool    // its need could not be met
 	parole    bool
 	cancels   *assignment // of this turn
 
@@ -107,7 +106,7 @@ func (p *peerEntry) suggest(i int32) {
 }
 
 // allowFast remembers a piece of the remote's allowed-fast set; the peer bounds them.
-func (p *peerEntry) allowFast(i metainfo.PieceIndex) {
+func (p *peerEntry) allowFast(i int32) {
 	if len(p.fast) < maxAllowedFast {
 		p.fast = append(p.fast, i)
 	}
