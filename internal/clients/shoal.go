@@ -229,6 +229,10 @@ func (c Shoal) Offline(ctx context.Context, dir string, args ...string) (*Proc, 
 
 // BuildShoal builds the command below the repository's root to the file bin.
 func BuildShoal(ctx context.Context, root, bin string) error {
+	root, err := filepath.Abs(root) // the build runs in another folder
+	if err != nil {
+		return err
+	}
 	p, err := start(ctx, command{name: "build", dir: filepath.Dir(bin), env: []string{"HOME=" + os.Getenv("HOME"), "CGO_ENABLED=0"},
 		args: []string{"go", "build", "-C", root, "-o", bin, "./cmd/shoal"}})
 	if err != nil {
