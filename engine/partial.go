@@ -139,6 +139,19 @@ func (p *partial) promote(b metainfo.BlockIndex) peerID {
 	return who
 }
 
+// untouched reports whether nobody has or was asked for any block.
+func (p *partial) untouched() bool { return int(p.free) == len(p.state) }
+
+// only reports whether nobody but who has a part in it, the disk left out.
+func (p *partial) only(who peerID) bool {
+	for i, id := range p.by {
+		if id != 0 && id != who && p.state[i] != blockFree {
+			return false
+		}
+	}
+	return true
+}
+
 // from reports whether who has delivered some of the blocks.
 func (p *partial) from(who peerID) bool {
 	for i, id := range p.by {

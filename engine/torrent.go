@@ -260,6 +260,8 @@ func (t *torrent) onTick(c *actor.Ctx[torrentMsg], kind tickKind) {
 	case tickLease:
 		t.reader.expire(c.Now())
 		t.changedDeadlines(c)
+	case tickHungry:
+		t.feedAll()
 	case tickOpen:
 		t.lookAgain()
 	case tickFarewell:

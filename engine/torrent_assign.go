@@ -18,6 +18,8 @@ type picking struct {
 	hungry   []*peerEntry // have a need and may find work now
 	idle     int          // peers whose need could not be met
 	freed    bool         // they may find work now
+	armedAt  actor.Time   // when tickHungry comes, if it is armed
+	again    actor.Time   // when somebody may have what it was refused; Never: unknown
 	cancels  []*peerEntry // have something to be cancelled in this turn
 	view     picker.Peer  // scratch, so that Order's argument does not escape
 	rebuild  bool         // the strategy must look at everything anew
@@ -66,6 +68,7 @@ func (t *torrent) serveHungry(c *actor.Ctx[torrentMsg]) {
 	if len(t.pick.hungry) == 0 {
 		return
 	}
+	t.pick.again = actor.Never
 	if t.pick.rebuild {
 		t.pick.rebuild = false
 		t.pick.strategy.Rebuild(&t.pick.facts)
@@ -79,6 +82,10 @@ func (t *torrent) serveHungry(c *actor.Ctx[torrentMsg]) {
 	}
 	clear(t.pick.hungry)
 	t.pick.hungry = t.pick.hungry[:0]
+	if at := t.pick.again; at != actor.Never && (!t.armed(tickHungry) || at < t.pick.armedAt) {
+		t.pick.armedAt = at
+		t.after(c, at.Sub(c.Now()), tickHungry)
+	}
 }
 
 func (t *torrent) setWaiting(p *peerEntry, waiting bool) {
@@ -169,6 +176,14 @@ type job struct {
 
 func (j *job) add(r run) { j.a.runs = append(j.a.runs, r) }
 
+// since reports whether a time has come. If not, it is looked again when it has.
+func (j *job) since(at actor.Time) bool {
+	if j.now < at {
+		j.t.pick.again = min(j.t.pick.again, at)
+	}
+	return j.now >= at
+}
+
 // take leases free blocks of a partial.
 func (j *job) take(a *partial) {
 	wasFree := a.free
@@ -196,7 +211,7 @@ func (j *job) fromDue() {
 			return
 		}
 		var h picker.Hint
-		if j.t.pieces.deadline[i] <= j.now.Add(hurryWithin) {
+		if j.since(j.t.pieces.deadline[i].Add(-hurryWithin)) {
 			h = picker.Urgent
 		}
 		j.accept(i, h)
@@ -296,15 +311,33 @@ func (j *job) open(i metainfo.PieceIndex, h picker.Hint) *partial {
 		return j.begin(i, whole)
 	case a.owner == j.p.id:
 		return a
+	case a.owner == 0 && a.untouched():
+		j.own(a, whole)
+		return a
 	case whole || a.parole:
 		return nil // what others have touched proves nothing
-	case h&picker.Urgent != 0 && j.now >= a.begun.Add(hurryAfter):
+	case h&picker.Urgent != 0 && j.since(a.begun.Add(hurryAfter)):
 		j.t.disown(a)
 		return a
-	case a.owner != 0 || a.free == 0:
+	case a.owner != 0 || a.free == 0 || !j.mayJoin(a):
 		return nil
 	}
 	return a
+}
+
+// joinAfter is how long a peer must wait that has proved nothing yet.
+const joinAfter = 5 * time.Second
+
+// mayJoin reports whether the peer may have a part in a piece that others have begun.
+// One of whom no piece has been verified yet shall first fetch one alone: if it lies,
+// that is found out at once, and spoils nobody's work.
+func (j *job) mayJoin(a *partial) bool {
+	return j.p.proven || a.only(j.p.id) || j.since(a.begun.Add(joinAfter))
+}
+
+// guarded reports whether a piece is kept from the peer for a while.
+func (j *job) guarded(a *partial) bool {
+	return a.parole && !j.since(a.begun.Add(paroleTime)) || !j.mayJoin(a)
 }
 
 // hurryAfter is how long whoever has begun a piece that a Reader waits for may keep
@@ -314,16 +347,19 @@ const hurryAfter = 2 * time.Second
 // begin opens a piece, for this peer alone while memory allows it: a piece from
 // one hand that fails its hash names the liar at once.
 func (j *job) begin(i metainfo.PieceIndex, whole bool) *partial {
-	t := j.t
-	alone := whole || t.pieces.openBytes()+t.pieces.l.PieceLen() <= t.budget()/2
-	a := t.pieces.begin(i)
+	a := j.t.pieces.begin(i)
+	j.own(a, whole)
+	j.t.changed(i, picker.BusyChanged)
+	return a
+}
+
+// own gives a piece that nobody has touched to the peer, alone if need or memory allow.
+func (j *job) own(a *partial, whole bool) {
 	a.begun = j.now
-	if alone {
+	if whole || j.t.pieces.openBytes() <= j.t.budget()/2 {
 		a.owner, a.parole = j.p.id, j.p.parole
 		j.p.mine = append(j.p.mine, a)
 	}
-	t.changed(i, picker.BusyChanged)
-	return a
 }
 
 // budget is the slab in bytes.
@@ -351,8 +387,7 @@ func (j *job) fromOthers() {
 		if j.left <= 0 || p.freeBlocks == 0 {
 			return
 		}
-		guarded := a.parole && j.now < a.begun.Add(paroleTime)
-		if a.free > 0 && !guarded && j.p.has.Has(int32(a.piece)) && p.wants(a.piece) {
+		if a.free > 0 && j.p.has.Has(int32(a.piece)) && p.wants(a.piece) && !j.guarded(a) {
 			j.t.disown(a)
 			j.take(a)
 		}
@@ -371,8 +406,7 @@ func (j *job) fromEndgame() {
 		if p.lonely == 0 {
 			return
 		}
-		guarded := a.parole && j.now < a.begun.Add(paroleTime)
-		if !guarded && j.p.has.Has(int32(a.piece)) && p.wants(a.piece) {
+		if a.asked > a.dups && j.p.has.Has(int32(a.piece)) && p.wants(a.piece) && !j.guarded(a) {
 			j.doubleIn(a)
 		}
 	}

@@ -116,6 +116,17 @@ func (t *torrent) pieceBad(c *actor.Ctx[torrentMsg], part *partial, sums []uint6
 	t.refetch(part)
 }
 
+// prove notes whose blocks were good.
+func (t *torrent) prove(part *partial) {
+	last := peerID(0)
+	for _, id := range part.by {
+		if p := t.swarm.byID[id]; id != last && p != nil {
+			p.proven = true
+		}
+		last = id
+	}
+}
+
 func (t *torrent) putOnParole(id peerID) {
 	if p := t.swarm.byID[id]; p != nil && !p.parole {
 		p.parole = true

@@ -269,13 +269,48 @@ func TestPeerOnParoleCanNotHoldAPieceForever(t *testing.T) {
 	tt.lie("b", "0:2+2")
 	tt.pieceBad(0)
 	tt.need("b", 1)
-	tt.need("a", 4)
 	tt.seed("c")
 	tt.need("c", 4)
 	tt.want("c", "b is to prove itself", "interested")
 	tt.pass(paroleTime)
-	tt.need("c", 3)
-	tt.want("c", "but not for longer than this", "ask 0:1+3")
+	tt.want("c", "but not for longer than this", "ask 0:1+3", "ask 0:0+1")
+}
+
+// Who has proved nothing yet has no part in the pieces of others, for a while: its first
+// lie names it, and spoils nobody's work.
+func TestStrangersFetchAloneFirst(t *testing.T) {
+	tt := leeching(t, having(4, 5, 6, 7, 8, 9), func(tt *testTorrent) { tt.unknown = true })
+	tt.peer("a", 0, 1, 2, 3)
+	tt.peer("b", 0, 1, 2, 3)
+	tt.peer("c", 0, 1, 2, 3)
+	tt.forget()
+	tt.need("a", 6)
+	tt.want("a", "", "ask 0:0+4", "ask 1:0+2")
+	tt.need("b", 8)
+	tt.want("b", "not a's, though half of one is free", "ask 2:0+4", "ask 3:0+4")
+	tt.need("c", 2)
+	tt.wantIdle("nothing is left that nobody has begun", "c")
+	tt.deliver("b", "2:0+4")
+	tt.pieceOK(2)
+	tt.need("b", 3)
+	tt.want("b", "b has proved itself, and in endgame helps, too", "have 2", "ask 1:2+2", "ask 0:0+1")
+	tt.want("c", "c has not", "have 2")
+	tt.pass(joinAfter)
+	tt.want("c", "but it does not wait for ever", "ask 0:1+1", "ask 0:2+1")
+}
+
+func TestOrphansThatNobodyTouchedAreAsGoodAsNew(t *testing.T) {
+	tt := leeching(t, func(tt *testTorrent) { tt.unknown = true })
+	tt.peer("a", 0)
+	tt.peer("b", 0)
+	tt.forget()
+	tt.need("a", 4)
+	tt.leave("a", errRemote)
+	tt.need("b", 4)
+	tt.want("b", "nothing of a's is in it", "ask 0:0+4")
+	if a := tt.tor.pieces.partial(0); a.owner != tt.members["b"].cfg.id {
+		t.Error("it is b's alone")
+	}
 }
 
 func TestBansAreOfAddressesNotOfClaimedIDs(t *testing.T) {
@@ -356,7 +391,7 @@ func lieAndComplete(t *testing.T, pieceLen, liar, phase int64) {
 	tt := newTestTorrent(t, func(tt *testTorrent) {
 		tt.cfg.meta = ttMeta(t, 48<<20+12345, pieceLen)
 		tt.cfg.picker = "rarest"
-		tt.disk.judge, tt.disk.delay = true, 5*time.Millisecond
+		tt.disk.judge, tt.disk.delay, tt.unknown = true, 5*time.Millisecond, true
 	})
 	tt.seed("h")
 	tt.seed("l")
@@ -393,7 +428,7 @@ func lieAndComplete(t *testing.T, pieceLen, liar, phase int64) {
 func TestLiarAloneNeverCompletes(t *testing.T) {
 	tt := newTestTorrent(t, func(tt *testTorrent) {
 		tt.cfg.meta = ttMeta(t, 32<<20, 256<<10)
-		tt.disk.judge = true
+		tt.disk.judge, tt.unknown = true, true
 	})
 	tt.seed("l")
 	tt.runs("l", 4<<20, func(n int64, _ blockRef) bool { return n%50 == 0 })

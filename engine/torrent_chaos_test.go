@@ -31,7 +31,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	pickers := []string{"rarest", "sequential", "random"}
 	c.testTorrent = leeching(t, withFiles(3, 1, 4, 2), func(tt *testTorrent) {
 		tt.cfg.picker = pickers[c.rng.IntN(len(pickers))]
-		tt.cfg.perIP = false
+		tt.cfg.perIP, tt.unknown = false, c.rng.IntN(2) == 0
 		tt.disk.judge, tt.disk.delay = true, time.Duration(c.rng.IntN(3))*time.Millisecond
 	})
 	c.have = bits.New(c.cfg.lengths.Pieces())

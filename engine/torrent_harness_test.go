@@ -46,6 +46,7 @@ type testTorrent struct {
 	disk    fakeDisk
 	dials   int32 // granted at once; the rest waits
 	nobody  bool  // trackers do not answer
+	unknown bool  // of peers no piece has been verified; otherwise they have proved themselves
 }
 
 // fakeDisk is storage.
@@ -419,6 +420,9 @@ func (tt *testTorrent) shakeAs(name string, id [20]byte) {
 	p := tt.members[name]
 	p.dialing = false
 	tt.report(name, func(r *report) { r.shook = &shook{id: id, fast: true, incoming: p.cfg.link != nil, addr: p.cfg.addr} })
+	if e := tt.tor.swarm.byID[p.cfg.id]; e != nil {
+		e.proven = !tt.unknown
+	}
 }
 
 // peer is a connection that has come in, of a peer that has these pieces and does not

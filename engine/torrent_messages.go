@@ -208,6 +208,7 @@ const (
 	tickSecond                   // rates and needs, only while something moves
 	tickSave                     // counters and peers are due to be saved
 	tickLease                    // a Reader's lease ends
+	tickHungry                   // somebody may have what it was refused
 	tickOpen                     // files that have disappeared may be back
 	tickFarewell                 // trackers have had their time to hear "stopped"
 	numTicks

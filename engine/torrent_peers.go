@@ -70,6 +70,7 @@ type peerEntry struct {
 	hungry    bool    // in the list of those to serve
 	waiting   bool    // its need could not be met
 	parole    bool
+	proven    bool        // some of its blocks are in a verified piece
 	cancels   *assignment // of this turn
 
 	since     actor.Time // connected

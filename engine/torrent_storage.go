@@ -307,6 +307,7 @@ func (t *torrent) pieceVerified(c *actor.Ctx[torrentMsg], part *partial) {
 		t.cfg.deps.Disk.Tell(storage.Sum{ID: t.cfg.store, Piece: piece})
 	}
 	wanted, lent := t.pieces.wants(piece), t.pieces.isLent(piece)
+	t.prove(part)
 	t.unown(part)
 	t.pieces.end(part, true)
 	t.changed(piece, picker.HaveChanged)
