@@ -546,7 +546,7 @@ func TestCountersAndAddressesOutliveTheRun(t *testing.T) {
 }
 
 func TestRecordsOfOtherVersionsAreNoReasonToFail(t *testing.T) {
-	for _, raw := range []string{"", "x", "de", "d4:down1:xe", "d5:peersl3:foo9:1.2.3.4:5ee", "d7:renamedd1:xi3eee", "d8:priority1:ae"} {
+	for _, raw := range []string{"", "x", "de", "d4:down1:xe", "d5:peersl3:foo9:1.2.3.4:5ee", "d7:renamedd1:xi3eee", "d7:renamedd2:-11:x1:91:yee", "d8:priority1:ae"} {
 		tt := leeching(t, withFiles(1, 1), func(tt *testTorrent) { tt.disk.opened.Saved = []byte(raw) })
 		if s := tt.stats(); s.State != Downloading || s.Wanted != 2*ttPieceLen {
 			t.Errorf("%q: %v, wanted %d", raw, s.State, s.Wanted)

@@ -78,7 +78,7 @@ func (t *torrent) load(value []byte) {
 	}
 	t.addExtra(s.trackers)
 	for i, path := range s.renamed { //order: irrelevant
-		if _, given := t.cfg.options.Renamed[i]; !given {
+		if _, given := t.cfg.options.Renamed[i]; !given && i >= 0 && int(i) < len(t.cfg.meta.Files) {
 			t.noteRenamed(i, path)
 		}
 	}
