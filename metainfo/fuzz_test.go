@@ -107,7 +107,8 @@ func FuzzLoadInfo(f *testing.F) {
 // FuzzMagnet: no link panics, and what reads is written so that it reads the same.
 func FuzzMagnet(f *testing.F) {
 	for _, s := range []string{hexA, baseA, hexB, "magnet:?" + btih + "&dn=%ff&tr.1=http://a&tr.1=udp://b:1&so=1,3-5&x.pe=[::1]:5&xl=7",
-		"magnet:?xt=urn:btmh:1220" + hexB + "&ws=http://a/b%20c&xs=x&as=y&dht=h:1&amp;dn=z"} {
+		"magnet:?xt=urn:btmh:1220" + hexB + "&ws=http://a/b%20c&xs=x&as=y&dht=h:1&amp;dn=z",
+		"magnet:?xs=urn:btpk:" + hexB + "&s=6e&so=0"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

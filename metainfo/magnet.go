@@ -18,7 +18,7 @@ const (
 	maxRanges = 10_000
 )
 
-// Magnet is what a magnet link says (BEP 9, 53).
+// Magnet is what a magnet link says (BEP 9, 46, 53).
 type Magnet struct {
 	Hash     Hash        // xt: urn:btih (v1), urn:btmh (v2), or both for a hybrid
 	Name     string      // dn, hostile text
@@ -28,7 +28,8 @@ type Magnet struct {
 	Peers    []HostPort  // x.pe
 	Nodes    []HostPort  // dht
 	Select   []FileRange // so, sorted and merged; empty means all files
-	Sources  []string    // xs, not followed by anything here
+	Mutable  *MutableKey // xs=urn:btpk, s (BEP 46): then Hash may be zero
+	Sources  []string    // other xs, not followed by anything here
 	Accept   []string    // as, likewise
 }
 
@@ -52,7 +53,8 @@ func ParseLink(s string) (*Magnet, error) {
 
 // ParseMagnet reads a magnet link. What it does not know is ignored, and so are
 // broken trackers, web seeds and peers, since links in the wild have many. A
-// broken or contradictory info-hash, size or selection is an error.
+// broken or contradictory info-hash, key, size or selection is an error. There is an
+// info-hash or a key.
 func ParseMagnet(s string) (*Magnet, error) {
 	s = strings.TrimSpace(s)
 	if len(s) > MaxMagnet {
@@ -72,7 +74,10 @@ func ParseMagnet(s string) (*Magnet, error) {
 			return nil, err
 		}
 	}
-	if r.m.Hash.IsZero() {
+	if err := r.addSalt(); err != nil {
+		return nil, err
+	}
+	if r.m.Hash.IsZero() && r.m.Mutable == nil {
 		return nil, &Error{Code: MissingInfoHash}
 	}
 	r.m.Select = mergeRanges(r.m.Select)
@@ -82,6 +87,7 @@ func ParseMagnet(s string) (*Magnet, error) {
 type magnetReader struct {
 	m     *Magnet
 	tiers map[string]int // of numbered trackers, the number's tier
+	salt  string         // s, in hexadecimal
 }
 
 func (r *magnetReader) param(p string) error {
@@ -105,7 +111,9 @@ func (r *magnetReader) param(p string) error {
 			r.m.WebSeeds = appendNew(r.m.WebSeeds, url)
 		}
 	case "xs":
-		r.m.Sources = appendNew(r.m.Sources, cut(validText(unescape(value))))
+		return r.source(unescape(value))
+	case "s":
+		r.salt = unescape(value)
 	case "as":
 		r.m.Accept = appendNew(r.m.Accept, cut(validText(unescape(value))))
 	case "x.pe":

@@ -29,6 +29,9 @@ func (m *Magnet) String() string {
 	if len(m.Select) > 0 {
 		l.raw("so", m.selection())
 	}
+	if m.Mutable != nil {
+		l.part(m.Mutable.String())
+	}
 	l.all("xs", m.Sources)
 	l.all("as", m.Accept)
 	return "magnet:?" + l.String()
@@ -62,13 +65,14 @@ func (m *Magnet) selection() string {
 // link builds "a=1&b=2".
 type link struct{ strings.Builder }
 
-func (l *link) raw(name, value string) {
+func (l *link) raw(name, value string) { l.part(name + "=" + value) }
+
+// part adds what is written already.
+func (l *link) part(s string) {
 	if l.Len() > 0 {
 		l.WriteByte('&')
 	}
-	l.WriteString(name)
-	l.WriteByte('=')
-	l.WriteString(value)
+	l.WriteString(s)
 }
 
 func (l *link) add(name, value string) { l.raw(name, escape(value)) }
