@@ -1,0 +1,165 @@
+//pump: reads datagrams from a socket.
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-bt/shoal/actor"
+)
+
+// socketBuffer is what the system is asked to queue in each direction, bytes: a
+// burst of many peers' datagrams waits there while a worker is busy.
+const socketBuffer = 4 << 20
+
+// A socket whose reads fail waits a little longer each time, as listeners do.
+const (
+	readPause    = time.Millisecond
+	readPauseMax = time.Second
+)
+
+// OpenDatagrams implements [Opener].
+func (n *Net) OpenDatagrams(addr netip.AddrPort, reply actor.Ref[Opened]) {
+	go func() {
+		u, err := n.openUDP(addr)
+		if err != nil {
+			reply.Tell(Opened{Err: err})
+			return
+		}
+		go u.pump()
+		reply.Tell(Opened{Socket: u})
+	}()
+}
+
+// openUDP binds a socket of one family, to the configured address if none is given.
+func (n *Net) openUDP(addr netip.AddrPort) (*udp, error) {
+	ip := addr.Addr().Unmap()
+	bind := n.cfg.Bind.Unmap()
+	switch {
+	case ip.IsValid() && !ip.IsUnspecified():
+	case bind.IsValid() && ip.IsValid() && ip.Is4() != bind.Is4():
+		return nil, fmt.Errorf("listen udp %v: sockets are bound to %v: %w", addr, bind, ErrFamily)
+	case bind.IsValid():
+		ip = bind
+	case !ip.IsValid():
+		ip = netip.IPv4Unspecified()
+	}
+	network := "udp4"
+	if ip.Is6() {
+		network = "udp6" // sets IPV6_V6ONLY: IPv4 has a socket of its own
+	}
+	pc, err := n.ListenPacket(context.Background(), network, netip.AddrPortFrom(ip, addr.Port()).String())
+	if err != nil {
+		return nil, err
+	}
+	u := &udp{conn: pc.(*net.UDPConn), v6: ip.Is6()}
+	u.addr = u.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	u.addr = netip.AddrPortFrom(u.addr.Addr().Unmap(), u.addr.Port())
+	setBuffers(u.conn)
+	if err := u.out.init(u); err != nil {
+		u.conn.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// udp is a live socket. Its one goroutine reads. Reading and sending several
+// datagrams with one system call has its place in pump and sender.
+type udp struct {
+	conn   *net.UDPConn
+	addr   netip.AddrPort
+	v6     bool
+	out    sender
+	closed atomic.Bool
+	routes [packetKinds]atomic.Pointer[actor.Ref[*Packet]]
+
+	in, bytesIn, sent, bytesSent, dropped, oversize, unrouted atomic.Int64
+}
+
+// Addr implements Datagrams.
+func (u *udp) Addr() netip.AddrPort { return u.addr }
+
+// Route implements Datagrams.
+func (u *udp) Route(k PacketKind, to actor.Ref[*Packet]) { u.routes[k].Store(&to) }
+
+// Send implements Datagrams.
+func (u *udp) Send(to netip.AddrPort, b []byte) error {
+	ip := to.Addr().Unmap()
+	if !ip.IsValid() || ip.Is6() != u.v6 {
+		return fmt.Errorf("%v: %w", to, ErrFamily)
+	}
+	err := u.out.send(netip.AddrPortFrom(ip, to.Port()), b)
+	switch {
+	case err == nil:
+		u.sent.Add(1)
+		u.bytesSent.Add(int64(len(b)))
+	case errors.Is(err, ErrDropped):
+		u.dropped.Add(1)
+	}
+	return err
+}
+
+// Close implements Datagrams.
+func (u *udp) Close() {
+	if u.closed.CompareAndSwap(false, true) {
+		u.out.close()
+		u.conn.Close()
+	}
+}
+
+// Stats returns what has passed the socket.
+func (u *udp) Stats() DatagramStats {
+	return DatagramStats{
+		In: u.in.Load(), BytesIn: u.bytesIn.Load(), Out: u.sent.Load(), BytesOut: u.bytesSent.Load(),
+		Dropped: u.dropped.Load(), Oversize: u.oversize.Load(), Unrouted: u.unrouted.Load(),
+	}
+}
+
+// pump reads until Close. Errors are about single datagrams, such as ICMP's news of
+// a port where nobody listens: they end nothing.
+func (u *udp) pump() {
+	p := largePackets.Get().(*Packet)
+	pause := readPause
+	for {
+		n, from, err := u.conn.ReadFromUDPAddrPort(p.Data[:cap(p.Data)])
+		switch {
+		case err == nil && n <= MaxDatagram:
+			pause = readPause
+			p.From = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+			p.Data = p.Data[:n]
+			u.deliver(p)
+			p = largePackets.Get().(*Packet)
+		case err == nil || tooLong(err):
+			u.oversize.Add(1)
+		case u.closed.Load() || errors.Is(err, net.ErrClosed):
+			p.Release()
+			return
+		case passing(err): // the next read may follow at once
+		default:
+			time.Sleep(pause)
+			pause = min(2*pause, readPauseMax)
+		}
+	}
+}
+
+// deliver hands a packet to whoever wants its kind.
+func (u *udp) deliver(p *Packet) {
+	n := int64(len(p.Data))
+	to := u.routes[Kind(p.Data)].Load()
+	switch {
+	case to == nil:
+		p.Release()
+		u.unrouted.Add(1)
+	case !to.Offer(p):
+		u.unrouted.Add(1)
+	default:
+		u.in.Add(1)
+		u.bytesIn.Add(n)
+	}
+}
