@@ -1,0 +1,71 @@
+package dht
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// shared is the address space of carrier-grade NAT (RFC 6598): no address that the
+// world sees.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// isLocal reports whether an address belongs to this machine or its owner's networks:
+// exempt from BEP 42 and from the rules of one node per address and subnet, for behind
+// one such address there may be any number of honest nodes, and nobody far away.
+func isLocal(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared.Contains(a)
+}
+
+// usable reports whether an address can be a node's or a peer's at all. Policy (what
+// may be dialled) is the caller's.
+func usable(a netip.AddrPort) bool {
+	ip := a.Addr()
+	return a.Port() != 0 && ip.IsValid() && !ip.IsUnspecified() && !ip.IsMulticast() &&
+		ip != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// unmapped is a as a plain address without a zone.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	if ip := a.Addr(); ip.Is4In6() || ip.Zone() != "" {
+		return netip.AddrPortFrom(ip.Unmap().WithZone(""), a.Port())
+	}
+	return a
+}
+
+// Subnet is what one owner is taken to hold: the /24 of an IPv4 address or the /64 of
+// an IPv6 address. A local address is its own subnet.
+func Subnet(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 64
+	switch {
+	case isLocal(a):
+		bits = a.BitLen()
+	case a.Is4():
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// place is an address and port in 18 bytes without pointers: what the stores keep.
+// An IPv4 address has the ::ffff:0:0/96 prefix.
+type place struct {
+	ip   [16]byte
+	port uint16
+}
+
+func placeOf(a netip.AddrPort) place { return place{a.Addr().As16(), a.Port()} }
+
+func (p *place) addrPort() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
+}
+
+// network is a number that two places share if they are of one Subnet, local ones
+// aside.
+func (p *place) network() uint64 {
+	if hi := binary.BigEndian.Uint64(p.ip[:]); hi != 0 {
+		return hi
+	}
+	return uint64(binary.BigEndian.Uint32(p.ip[12:]) >> 8)
+}
