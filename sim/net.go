@@ -20,6 +20,9 @@ type NetConfig struct {
 	// Lifetime, if set, is how long connections last on average before they are
 	// cut; each lasts between nothing and twice this, as the seed decides.
 	Lifetime clock.Duration
+	// Loss, Duplicate and Reorder say how many of a million datagrams are lost,
+	// arrive twice, and arrive so late that others overtake them.
+	Loss, Duplicate, Reorder int
 }
 
 // HostConfig configures a [Host].
@@ -27,6 +30,8 @@ type HostConfig struct {
 	// Addr is the host's address; the zero value takes the next of a list of
 	// public ones, each in a network of its own.
 	Addr netip.Addr
+	// Addr6, if set, is its address for datagrams of the other family.
+	Addr6 netip.Addr
 	// Up and Down are the rates of its access link, bytes per second; 0: no limit.
 	Up, Down int64
 	// Access is added to the latency of all its connections.
@@ -35,7 +40,10 @@ type HostConfig struct {
 	// added to their latency.
 	X, Y int64
 	// Unreachable hosts, behind a NAT, can connect and not be connected to.
+	// Datagrams reach them from where they have sent some lately.
 	Unreachable bool
+	// Loss says how many of a million datagrams, each way, its access link loses.
+	Loss int
 }
 
 // Network models hosts with access links, and connections between them, in a World.
@@ -45,7 +53,8 @@ type HostConfig struct {
 // fairly by its connections, 16 KiB at a time, and those that send little go first,
 // as behind a router with fair queues. How much may be on the way is bounded by a
 // window that grows while the receiver's downlink has no queue and closes while the
-// receiver does not read: as good as TCP on a path without loss.
+// receiver does not read: as good as TCP on a path without loss. Datagrams have a
+// queue of their own at each link: see [Host.OpenDatagrams].
 //
 // Owner of all its state: the World's one goroutine. The same seed gives the same
 // run: nothing is drawn from a stream that others share.
@@ -59,6 +68,8 @@ type Network struct {
 	ended  int     // of conns
 	made   uint64
 	mem    memory
+	air    *flight // datagrams that have arrived, for use by others
+	total  PacketTotals
 	copies sync.Pool // of *rare: payload on its way, when it is not a phantom
 }
 
@@ -80,6 +91,11 @@ type Host struct {
 	offline   bool
 	listeners []*listener
 	lastPort  uint16
+
+	sockets  []*socket
+	lastDraw uint64     // of its datagrams' fates
+	upFree   clock.Time // when the links will have passed all datagrams so far
+	downFree clock.Time
 }
 
 // NewNetwork makes a network in w.
@@ -97,6 +113,9 @@ func (n *Network) Host(cfg HostConfig) *Host {
 	h := &Host{net: n, cfg: cfg, index: len(n.hosts), up: newPipe(n.w, cfg.Up), down: newPipe(n.w, cfg.Down), lastPort: firstPort}
 	n.hosts = append(n.hosts, h)
 	n.byAddr[cfg.Addr] = h
+	if cfg.Addr6.IsValid() {
+		n.byAddr[cfg.Addr6] = h
+	}
 	return h
 }
 
