@@ -125,6 +125,17 @@ func (b *addressBook) removeAt(i int) {
 	b.list = append(b.list[:i], b.list[i+1:]...)
 }
 
+// removeIf forgets the addresses that f chooses.
+func (b *addressBook) removeIf(f func(*candidate) bool) {
+	b.list = slices.DeleteFunc(b.list, func(c *candidate) bool {
+		if f(c) {
+			delete(b.byAddr, c.addr)
+			return true
+		}
+		return false
+	})
+}
+
 // remove forgets an address.
 func (b *addressBook) remove(addr netip.AddrPort) {
 	if b.byAddr[addr] == nil {

@@ -58,6 +58,9 @@ type Config struct {
 // AddOptions says what to add and how.
 type AddOptions struct {
 	Torrent *metainfo.Torrent
+	// Magnet, instead of Torrent: the metadata is fetched from peers (BEP 9). Its
+	// trackers, peers, web seeds, name and selection of files are honoured.
+	Magnet  *metainfo.Magnet
 	Dir     string // where its file or folder goes
 	Storage storage.Options
 
@@ -69,4 +72,10 @@ type AddOptions struct {
 	Limits         Limits // of this torrent
 	MaxPeers       int32  // connections; 0: Config.Caps
 	SeedOnly       bool   // never download: serve what is there
+
+	// Private says of a Magnet that its torrent is private (BEP 27), before its
+	// metadata does: from the first packet nobody is asked but its trackers and the
+	// peers that are given here.
+	Private             bool
+	NoDHT, NoPEX, NoLSD bool // sources of peers that this torrent does without
 }

@@ -45,6 +45,21 @@ func (h *haveSet) add(i int32) bool {
 	return added
 }
 
+// remove reports whether i was there.
+func (h *haveSet) remove(i int32) bool {
+	if !h.has(i) {
+		return false
+	}
+	if h.some == nil {
+		s := bits.New(h.pieces)
+		s.SetAll()
+		h.some = &s
+	}
+	h.some.Clear(i)
+	h.tidy()
+	return true
+}
+
 // wire returns the set as BEP 3 writes a bitfield.
 func (h *haveSet) wire() []byte {
 	if h.some != nil {

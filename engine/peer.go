@@ -33,9 +33,10 @@ type peerConfig struct {
 	have *bits.Set             // what we have now; the peer's own copy
 	log  []metainfo.PieceIndex // our log of haves up to now: have has all of it
 
-	lim        limited
-	stance     stance
-	uploadOnly bool // BEP 21
+	lim    limited
+	stance stance
+	info   []byte // the info dictionary, which is served (BEP 9); nil: not known, or too long
+	pex    bool   // ut_pex may be used (BEP 11)
 }
 
 // peerPhase is where a connection stands in its life.
@@ -70,12 +71,16 @@ type peer struct {
 	flow   peerFlow     // the bytes that may pass
 	out    peerOutbox   // of this turn
 	clock  peerClock    // when what happened, and the one timer
+
+	early earlyHaves    // what the remote has, while we do not know how many pieces there are
+	meta  *peerMetadata // what is asked with ut_metadata; nil: nothing
 }
 
 func newPeer(cfg peerConfig) *peer {
 	p := &peer{cfg: cfg, link: cfg.link}
 	p.remote.choking = true // BEP 3: "Connections start out choked and not interested."
 	p.ours.init(cfg)
+	p.told.uploadOnly = cfg.stance.uploadOnly // the extension handshake says it
 	p.down.depth.target = requestsMin
 	p.up.reads.Max = uploadReads
 	p.flow.lim = cfg.lim
@@ -103,6 +108,12 @@ func (p *peer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
 		p.ours.log = m.log
 	case rates:
 		p.onRates(m.lim)
+	case known:
+		p.onKnown(c, m)
+	case pexAllowed:
+		p.onPEXAllowed(m)
+	case askMetadata:
+		p.onAskMetadata(m)
 	case readDone:
 		p.onReadDone(c, m.Read)
 	case bytesGranted:
@@ -122,6 +133,7 @@ func (p *peer) Flush(c *actor.Ctx[peerMsg]) {
 		p.sayStance()
 		p.sayHaves()
 		p.sendRequests(now)
+		p.serveMetadata()
 		p.serveUploads(c)
 	}
 	p.askGovernor(c)

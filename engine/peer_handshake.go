@@ -114,12 +114,9 @@ func (p *peer) greet() {
 		return
 	}
 	p.ours.greeted = true
-	for _, i := range p.ours.log[p.ours.cursor:] {
-		p.ours.set.add(int32(i))
-	}
-	p.ours.cursor = len(p.ours.log)
+	p.ours.catchUp()
 	if p.remote.ext {
-		p.send(wire.ExtendedMessage(0, p.extendedHandshake()))
+		p.send(wire.ExtHandshakeMessage(p.extendedHandshake()))
 	}
 	set := &p.ours.set
 	switch {
@@ -133,15 +130,51 @@ func (p *peer) greet() {
 	// BEP 3: "Downloaders which don't have anything yet may skip the 'bitfield' message."
 }
 
-// sayHaves announces what was verified since the last time. A remote that does not
-// read must wait: the log keeps.
+// catchUp takes in what need not be said one by one.
+func (o *peerHaves) catchUp() {
+	if o.set.pieces == 0 {
+		return // nothing can have been verified
+	}
+	for _, i := range o.log[o.cursor:] {
+		if i < 0 {
+			o.set.remove(int32(^i))
+		} else {
+			o.set.add(int32(i))
+		}
+	}
+	o.cursor = len(o.log)
+}
+
+// sayHaves announces what was verified since the last time, and what was lost. A remote
+// that does not read must wait: the log keeps.
 func (p *peer) sayHaves() {
 	o := &p.ours
-	for o.cursor < len(o.log) && p.out.control < controlMark {
-		i := int32(o.log[o.cursor])
+	for o.cursor < len(o.log) && p.out.control < controlMark && p.knows() {
+		i := o.log[o.cursor]
 		o.cursor++
-		if o.set.add(i) {
+		switch {
+		case i < 0:
+			p.sayLost(^i)
+		case o.set.add(int32(i)):
 			p.send(wire.Message{ID: wire.Have, Index: uint32(i)})
 		}
 	}
+}
+
+// sayLost takes a piece back that we have announced. BEP 54: "it sends a DontHave
+// message for that piece to every peer that has advertised support for the lt_donthave
+// extension and to which it has previously advertised the piece"; "any outstanding
+// requests for a chunk of the discarded piece are rejected using a Reject Request
+// message", without Fast "silently dropped".
+func (p *peer) sayLost(i metainfo.PieceIndex) {
+	if !p.ours.set.remove(int32(i)) {
+		return
+	}
+	p.sendExtended(extDontHave, wire.AppendDontHave(nil, uint32(i)))
+	p.up.queue.takeIf(func(u uploadAsk) bool {
+		if u.piece == i {
+			p.reject(u)
+		}
+		return u.piece == i
+	})
 }

@@ -49,10 +49,11 @@ type stance struct {
 	interested bool
 	unchoke    bool
 	noRequests bool // pause: what is out may come, nothing more is asked
+	uploadOnly bool // BEP 21: we want nothing, of nobody
 }
 
-// haves is a signal: the torrent's log of verified pieces, append-only and shared.
-// The peer keeps a cursor. From: torrent, at most every havesEvery.
+// haves is a signal: the torrent's log of verified pieces, append-only and shared; ^i
+// stands for a piece i that is lost again. The peer keeps a cursor. From: torrent, at most every havesEvery.
 type haves struct{ log []metainfo.PieceIndex }
 
 // rates is a signal: whether this peer must ask the governor for bytes. From: torrent.
@@ -60,6 +61,20 @@ type rates struct{ lim limited }
 
 // limited says which directions are under a limit.
 type limited struct{ down, up bool }
+
+// known is a signal: the metadata has arrived. From: torrent, once.
+type known struct {
+	lengths metainfo.Lengths
+	info    []byte // see peerConfig
+}
+
+// pexAllowed is a signal: whether ut_pex may be used from now on. From: torrent.
+type pexAllowed struct{ on bool }
+
+// askMetadata asks the remote for pieces of the info dictionary (BEP 9); each is
+// answered in a report, if the connection lasts. From: torrent, at most maxMetaAsks
+// unanswered.
+type askMetadata struct{ pieces []int32 }
 
 // From storage and the governor.
 
@@ -87,18 +102,27 @@ func (rates) peerMsg()        {}
 func (readDone) peerMsg()     {}
 func (bytesGranted) peerMsg() {}
 func (peerTick) peerMsg()     {}
+func (known) peerMsg()        {}
+func (pexAllowed) peerMsg()   {}
+func (askMetadata) peerMsg()  {}
 
 // Kinds of signals that reach a peer.
 const (
 	signalStance uint8 = iota
 	signalHaves
 	signalRates
+	signalKnown
+	signalPEX
 )
 
 // SignalKind implements actor.Signal.
 func (stance) SignalKind() uint8 { return signalStance }
 func (haves) SignalKind() uint8  { return signalHaves }
 func (rates) SignalKind() uint8  { return signalRates }
+
+// SignalKind implements actor.Signal.
+func (known) SignalKind() uint8      { return signalKnown }
+func (pexAllowed) SignalKind() uint8 { return signalPEX }
 
 // Drop implements actor.Dropper.
 func (l linkIn) Drop() { l.Batch.Release() }

@@ -149,7 +149,7 @@ func (p *peer) mayReport(now actor.Time) bool {
 	}
 	o.burst++
 	r := o.report
-	return o.burst <= reportBurst || r != nil && (len(r.blocks) > 0 || r.shook != nil || len(r.haves) >= reportFull)
+	return o.burst <= reportBurst || r != nil && (len(r.blocks) > 0 || r.shook != nil || len(r.metadata) > 0 || len(r.haves) >= reportFull)
 }
 
 // lastReport sends what is left at the end.

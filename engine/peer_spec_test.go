@@ -269,14 +269,14 @@ func TestSpecAllowedFastNotForAll(t *testing.T) {
 // BEP 10: "All items in the dictionary are optional. Any unknown names should be
 // ignored by the client." "It is valid to send the handshake message more than once".
 func TestSpecExtensionHandshake(t *testing.T) {
-	tp := livePeer(t, ltep, func(cfg *peerConfig) { cfg.uploadOnly = true })
-	const want = "d1:mde1:pi51413e4:reqqi2000e11:upload_onlyi1e1:v10:shoal test6:yourip4:\x0a\x00\x00\x09e"
+	tp := livePeer(t, ltep, func(cfg *peerConfig) { cfg.stance.uploadOnly = true })
+	const want = "d1:md11:lt_donthavei3e11:upload_onlyi4e11:ut_metadatai1ee1:pi51413e4:reqqi2000e11:upload_onlyi1e1:v10:shoal test6:yourip4:\x0a\x00\x00\x09e"
 	if got := string(tp.link.ext[0].Raw()); got != want {
 		t.Fatalf("got  %q\nwant %q", got, want)
 	}
 	tp.recv(wire.ExtendedMessage(0, []byte("d1:md6:ut_pexi1ee1:pi6889e4:reqqi5e11:upload_onlyi1e1:v13:Other 1.0 \xff\xfe\x00e")))
 	s := tp.heard().state
-	if s.listen != 6889 || !s.uploadOnly || s.client != "Other 1.0 \xff\xfe\x00" || tp.peer.mostRequests() != 5 {
+	if s.listen != 6889 || !s.uploadOnly || s.client != "Other 1.0 " || tp.peer.mostRequests() != 5 {
 		t.Fatalf("%+v", s)
 	}
 	tp.recv(wire.ExtendedMessage(0, []byte("d11:upload_onlyi0e4:reqqi99999ee")))
@@ -295,7 +295,7 @@ func TestSpecClientNameIsCut(t *testing.T) {
 	tp := livePeer(t, ltep)
 	name := fmt.Sprintf("%0*d", 500, 7)
 	tp.recv(wire.ExtendedMessage(0, []byte("d1:v500:"+name+"e")))
-	if got := tp.heard().state.client; got != name[:maxClientName] {
+	if got := tp.heard().state.client; got != name[:64] {
 		t.Fatalf("%q", got)
 	}
 }

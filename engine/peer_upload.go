@@ -77,6 +77,9 @@ func (p *peer) sayStance() {
 	if want.interested != p.told.interested {
 		p.send(wire.Message{ID: either(want.interested, wire.Interested, wire.NotInterested)})
 	}
+	if want.uploadOnly != p.told.uploadOnly {
+		p.sayUploadOnly(want.uploadOnly)
+	}
 	if want.unchoke != p.told.unchoke {
 		p.send(wire.Message{ID: either(want.unchoke, wire.Unchoke, wire.Choke)})
 		if !want.unchoke {
@@ -122,7 +125,7 @@ func (p *peer) reject(u uploadAsk) {
 // deliberately not, they would be asked for in vain.
 func (p *peer) grantFast() {
 	u := &p.up
-	if u.granted || !p.remote.fast || !p.remote.opened || p.told.unchoke {
+	if u.granted || !p.remote.fast || !p.remote.opened || p.told.unchoke || !p.knows() {
 		return
 	}
 	u.granted = true

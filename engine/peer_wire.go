@@ -16,9 +16,12 @@ type peerRemote struct {
 	interested bool
 	uploadOnly bool
 	listen     uint16
-	reqq       int32 // 0: it has not said
-	pieces     int32 // how many it has, those said twice counted twice
-	client     string
+	reqq       int32        // 0: it has not said
+	pieces     int32        // how many it has, those said twice counted twice
+	ids        extensionIDs // BEP 10: which extended messages it takes, and under which ids
+
+	metadataSize int64 // BEP 9, as it says; 0: it has not said
+	client       string
 }
 
 // starting says whether the remote has hardly anything to trade. BEP 6: "Our current
@@ -57,6 +60,9 @@ func (p *peer) onFrame(now actor.Time, b *transport.Batch, i int, in *drainCount
 	if err := p.allowed(m); err != nil {
 		return err
 	}
+	if !p.knows() && aboutPieces(m.ID) {
+		return p.onEarly(m)
+	}
 	switch m.ID {
 	case wire.Choke:
 		p.onChoke(now)
@@ -86,7 +92,7 @@ func (p *peer) onFrame(now actor.Time, b *transport.Batch, i int, in *drainCount
 		p.onAllowedFast(m)
 	case wire.Extended:
 		if p.remote.ext {
-			return p.onExtended(m)
+			return p.onExtended(now, m)
 		}
 	}
 	return nil // keep-alives, ports, and what we do not know
@@ -114,7 +120,7 @@ func (p *peer) allowed(m *wire.Message) error {
 	}
 	switch m.ID {
 	case wire.Have, wire.Suggest, wire.AllowedFast, wire.Request, wire.Cancel, wire.Piece, wire.Reject:
-		if m.Index >= uint32(p.cfg.lengths.Pieces()) {
+		if p.knows() && m.Index >= uint32(p.cfg.lengths.Pieces()) {
 			return p.broke("%v of piece %d, there are %d", m.ID, m.Index, p.cfg.lengths.Pieces())
 		}
 	}

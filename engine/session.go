@@ -45,7 +45,8 @@ type session struct {
 	tries   int
 	bindErr error
 	askers  []actor.Ref[boundTo]
-	early   []add // came before the listening: they need to know the port
+	early   []add        // came before the listening: they need to know the port
+	votes   addressVotes // what peers say our address is
 	crowded bool
 	closing bool
 }
@@ -92,6 +93,8 @@ func (s *session) Handle(c *actor.Ctx[sessionMsg], m sessionMsg) {
 		s.onRemove(m)
 	case crowded:
 		s.crowded = m.on
+	case voted:
+		s.votes.add(m)
 	case torrentDown:
 		s.onTorrentDown(c, m)
 	case closeAll:
@@ -207,6 +210,7 @@ func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torre
 	}
 	s.nextID++
 	cfg := s.torrentConfig(opt)
+	cfg.session = c.Self()
 	a, err := newTorrent(cfg)
 	if err != nil {
 		return nil, err
@@ -237,6 +241,7 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
 		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
 		caps: caps, limits: opt.Limits, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
+		private: opt.Private, noPEX: opt.NoPEX,
 	}
 	if opt.NoTrackers {
 		cfg.trackers = [][]string{}

@@ -68,6 +68,9 @@ type closeAll struct{ limit time.Duration }
 // crowded is a signal of the governor: there are as many connections as there may be.
 type crowded struct{ on bool }
 
+// voted: a peer says what our address is. From: torrents. A hint.
+type voted struct{ ip, by netip.Addr }
+
 // torrentDown: a torrent has ended. Reserved by Spawn.
 type torrentDown struct {
 	hash metainfo.Hash
@@ -84,6 +87,7 @@ func (whereBound) sessionMsg()  {}
 func (closeAll) sessionMsg()    {}
 func (torrentDown) sessionMsg() {}
 func (crowded) sessionMsg()     {}
+func (voted) sessionMsg()       {}
 
 // SignalKind implements actor.Signal.
 func (crowded) SignalKind() uint8 { return 0 }

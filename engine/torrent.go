@@ -34,6 +34,7 @@ type torrent struct {
 // torrentConfig is what a session gives a torrent.
 type torrentConfig struct {
 	deps     Deps
+	session  actor.Ref[sessionMsg]
 	governor actor.Ref[governorMsg]
 	emit     actor.Ref[Event]
 	meta     *metainfo.Torrent
@@ -56,6 +57,8 @@ type torrentConfig struct {
 	paused   bool
 	perIP    bool // one connection an address; private and loopback ones are exempt
 	seedOnly bool // never download
+	private  bool // as the user says; see (*torrent).private
+	noPEX    bool
 
 	peerActor func(peerConfig) actor.Actor[peerMsg] // nil: newPeer
 }

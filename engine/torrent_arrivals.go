@@ -14,7 +14,8 @@ import (
 
 var reports = freelist.New(func() *report { return new(report) }, func(r *report) {
 	clear(r.blocks)
-	*r = report{haves: r.haves[:0], suggested: r.suggested[:0], fast: r.fast[:0], blocks: r.blocks[:0], back: r.back[:0]}
+	clear(r.metadata)
+	*r = report{metadata: r.metadata[:0], haves: r.haves[:0], suggested: r.suggested[:0], fast: r.fast[:0], blocks: r.blocks[:0], back: r.back[:0]}
 })
 
 // onReport takes in what one drain of a peer's socket has changed.
@@ -33,11 +34,18 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 	if r.shook != nil {
 		t.onShook(c, p, r.shook)
 	}
+	if r.extended != nil {
+		t.onExtended(c, p, r.extended)
+	}
 	if r.has != nil {
 		t.onBitfield(p, r.has)
 	}
 	for _, i := range r.haves {
-		t.onHave(p, int32(i))
+		if i < 0 {
+			t.onDontHave(p, int32(^i))
+		} else {
+			t.onHave(p, int32(i))
+		}
 	}
 	for _, i := range r.suggested {
 		p.suggest(int32(i))
@@ -216,6 +224,26 @@ func (t *torrent) onHave(p *peerEntry, i int32) {
 	}
 	if p.has.Full() {
 		t.becameSeed(p)
+	}
+}
+
+// onDontHave takes back one piece of a peer's (BEP 54).
+func (t *torrent) onDontHave(p *peerEntry, i int32) {
+	if p.has == nil || !p.has.Has(i) {
+		return
+	}
+	if p.seed { // it is counted piece by piece from now on
+		p.seed = false
+		t.pieces.seeds--
+		t.swarm.seeds--
+		t.countAvail(p.has, 1)
+		t.pick.rebuild = true
+	}
+	p.has.Clear(i)
+	t.pieces.avail[i]--
+	t.changed(pieceIndex(i), picker.AvailChanged)
+	if t.pieces.wants(pieceIndex(i)) {
+		p.wants--
 	}
 }
 

@@ -142,7 +142,7 @@ func (t *torrent) tellStances() {
 			continue
 		}
 		s := p.stance
-		s.interested, s.noRequests = wanting && p.wants > 0, t.disk.trouble != nil
+		s.interested, s.noRequests, s.uploadOnly = wanting && p.wants > 0, t.disk.trouble != nil, t.uploadOnly()
 		t.setStance(p, s)
 	}
 }

@@ -128,14 +128,25 @@ type report struct {
 	peer  peerID
 	state peerState
 
-	shook     *shook    // once, first: the handshake is complete
-	has       *bits.Set // the remote's bitfield, now the torrent's
-	haves     []metainfo.PieceIndex
+	shook     *shook                // once, first: the handshake is complete
+	has       *bits.Set             // the remote's bitfield, now the torrent's
+	haves     []metainfo.PieceIndex // ^i: it has lost piece i (BEP 54)
 	suggested []metainfo.PieceIndex // BEP 6
 	fast      []metainfo.PieceIndex // BEP 6 allowed fast: may be asked for while choked; see needFast
 	blocks    []storage.Entry       // delivered; the slots are now the torrent's
 	back      []blockRef            // leases that ended without a block: reject, choke, timeout
 	wasted    int64                 // bytes of payload that nobody had asked for (any more)
+	extended  *extended             // an extension handshake has come (BEP 10)
+	metadata  []metadataAnswer      // BEP 9
+}
+
+// extended is what an extension handshake told besides the state, or has told before.
+type extended struct {
+	metadata   bool       // it takes ut_metadata
+	pex        bool       // it takes ut_pex
+	size       int64      // of the info dictionary, as it says; 0: it has not said
+	yourIP     netip.Addr // ours as it sees it; invalid: it does not say
+	ipv4, ipv6 netip.Addr // its own, as it says
 }
 
 // shook is what a handshake told.

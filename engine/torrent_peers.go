@@ -65,6 +65,7 @@ type peerEntry struct {
 	dups      int32     // second leases out
 	mine      []*partial
 	suggested []int32
+	extended  extended
 	fields    int     // bitfields after the first that told of nothing new
 	fast      []int32 // that it allows us to ask for while it chokes us
 	hungry    bool    // in the list of those to serve
@@ -124,12 +125,13 @@ func (t *torrent) newEntry(c *actor.Ctx[torrentMsg], addr netip.AddrPort, source
 // spawnPeer starts the peer's actor; in is the connection if it came in.
 func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transport.Accepted, b begin) {
 	have := t.pieces.have.Clone()
+	p.stance.uploadOnly = t.uploadOnly()
 	cfg := peerConfig{
 		id: p.id, torrent: t.self, torrentActor: c.ID(), governor: t.cfg.governor,
 		disk: t.cfg.deps.Disk, store: t.cfg.store,
 		lengths: t.cfg.lengths, infoHash: t.cfg.meta.Hash.V1, ourID: t.cfg.ourID,
 		version: t.cfg.version, port: t.cfg.port, addr: p.addr,
-		have: &have, log: t.pieces.log, lim: t.swarm.limits, uploadOnly: t.cfg.seedOnly,
+		have: &have, log: t.pieces.log, lim: t.swarm.limits, stance: p.stance, info: t.info(), pex: t.mayPEX(),
 	}
 	if in != nil {
 		cfg.link, cfg.theirs = in.Link, &in.Handshake
@@ -320,6 +322,9 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	}
 	t.cfg.governor.Tell(peerLeft{c.ID(), p.child.Ref.ID()})
 	t.noteAddress(c.Now(), p, m.exit.Err)
+	for _, a := range t.alternatives(p) {
+		t.swarm.book.add(a, SourcePEX)
+	}
 	t.swarm.nextDial = c.Now()
 	if p.live {
 		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.meta.Hash, Addr: p.addr, Err: m.exit.Err})
