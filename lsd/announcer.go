@@ -35,7 +35,7 @@ type Config struct {
 	Groups []netip.AddrPort // Group4, Group6
 	Port   uint16           // where peers can connect; 0: nothing is announced
 	// Local says which senders are neighbours; nil: all.
-	Local func(netip.Addr) bool
+	Local                 func(netip.Addr) bool
 	Interval, MinInterval time.Duration // 0: 5 minutes, 1 minute
 }
 

@@ -34,9 +34,11 @@ type NetConfig struct {
 type Net struct {
 	cfg NetConfig
 
-	mu  sync.Mutex
-	own map[netip.Addr]bool // public addresses of this machine
-	at  time.Time           // when own was read
+	mu     sync.Mutex
+	own    map[netip.Addr]bool // public addresses of this machine
+	at     time.Time           // when own was read
+	near   []netip.Prefix      // networks that it is in
+	nearAt time.Time
 }
 
 // ownFor is how long the list of this machine's addresses is believed.
