@@ -16,41 +16,47 @@ func TestEventsAgainstModel(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		w := NewWorld(Config{})
-		var model []*event // by (at, age)
+		var model []planned // by (at, age)
 		sort := func() {
-			slices.SortStableFunc(model, func(a, b *event) int { return int(a.at - b.at) })
+			slices.SortStableFunc(model, func(a, b planned) int { return int(a.at - b.at) })
 		}
 		for range 500 {
 			switch n := rng.IntN(6); {
 			case n < 3:
-				e := w.push(clock.Time(rng.IntN(50)), nil, nil)
-				model = append(model, e)
+				at := clock.Time(rng.IntN(50))
+				model = append(model, planned{w.push(at, nil, nil), at})
 			case len(model) == 0:
 			case n == 3:
 				i := rng.IntN(len(model))
-				e := model[i]
-				w.move(e, clock.Time(rng.IntN(50)))
-				model = append(slices.Delete(model, i, i+1), e)
+				p := planned{model[i].e, clock.Time(rng.IntN(50))}
+				w.move(p.e, p.at)
+				model = append(slices.Delete(model, i, i+1), p)
 			case n == 4:
 				i := rng.IntN(len(model))
-				w.events.remove(model[i])
+				w.events.remove(model[i].e)
 				model = slices.Delete(model, i, i+1)
 			default:
-				w.events.remove(model[0])
+				w.events.remove(model[0].e)
 				model = model[1:]
 			}
 			sort()
-			if len(model) > 0 && w.events.peek() != model[0] || len(model) == 0 && w.events.peek() != nil {
+			if e, at := w.events.peek(); len(model) > 0 && (planned{e, at}) != model[0] || len(model) == 0 && e != nil {
 				t.Fatalf("seed %d: the first is not the first", seed)
 			}
 		}
-		for _, e := range model {
-			if w.events.peek() != e {
+		for _, p := range model {
+			if e, at := w.events.peek(); (planned{e, at}) != p {
 				t.Fatalf("seed %d: out of order", seed)
 			}
-			w.events.remove(e)
+			w.events.remove(p.e)
 		}
 	}
+}
+
+// planned is an event and when it is to happen.
+type planned struct {
+	e  *event
+	at clock.Time
 }
 
 func TestRunnable(t *testing.T) {

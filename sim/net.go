@@ -238,11 +238,3 @@ func (k *wake) set(t clock.Time) {
 	k.on = true
 	k.w.again(&k.e, t)
 }
-
-// again enters an event that has happened once more.
-func (w *World) again(e *event, t clock.Time) {
-	w.seq++
-	e.at, e.seq, e.pos = max(t, w.now), w.seq, len(w.events)
-	w.events = append(w.events, e)
-	w.events.up(e.pos)
-}

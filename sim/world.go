@@ -169,17 +169,17 @@ func (w *World) RunUntil(until clock.Time, done func() bool) (quiet bool) {
 		if done() || w.stopped {
 			return false
 		}
-		e := w.events.peek()
+		e, at := w.events.peek()
 		switch {
 		case w.queue.n > 0: // done has told somebody something
 			continue
 		case e == nil:
 			return true
-		case e.at > until:
+		case at > until:
 			w.advance(until)
 			return false
 		}
-		w.advance(e.at)
+		w.advance(at)
 		w.fire()
 	}
 	return false
@@ -221,7 +221,7 @@ func (w *World) advance(to clock.Time) {
 
 // fire runs all events of this instant.
 func (w *World) fire() {
-	for e := w.events.peek(); e != nil && e.at <= w.now && w.moves(); e = w.events.peek() {
+	for e, at := w.events.peek(); e != nil && at <= w.now && w.moves(); e, at = w.events.peek() {
 		w.events.remove(e)
 		if e.cell != nil {
 			w.armed[e.cell.ID()-1] = nil
