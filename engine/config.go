@@ -60,7 +60,13 @@ type AddOptions struct {
 	Torrent *metainfo.Torrent
 	// Magnet, instead of Torrent: the metadata is fetched from peers (BEP 9). Its
 	// trackers, peers, web seeds, name and selection of files are honoured.
-	Magnet  *metainfo.Magnet
+	Magnet *metainfo.Magnet
+	// Choose says of a Magnet how much each file of its torrent is wanted, as
+	// Storage.Priority does of a Torrent: it is called once the metadata is known, before
+	// anything is opened, and instead of the link's own selection. Its error ends the
+	// torrent, as it is. It runs on the torrent's turn and must not wait. nil: the
+	// link's selection.
+	Choose  func(*metainfo.Torrent) ([]uint8, error)
 	Dir     string // where its file or folder goes
 	Storage storage.Options
 

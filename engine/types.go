@@ -97,7 +97,10 @@ type TorrentStats struct {
 	Field            []byte        // have bitfield, BEP 3 order, for a piece bar
 	Checked          int32         // pieces of CheckTotal that were hashed, while Checking
 	CheckTotal       int32
-	Failures         []string // the last reasons why no connection came about
+	// MetadataDone of MetadataTotal pieces of the metadata are here (BEP 9); 0 of 0 while
+	// its size is not known, and for a torrent that came with it.
+	MetadataDone, MetadataTotal int32
+	Failures                    []string // the last reasons why no connection came about
 }
 
 // PeerStats is a snapshot of one connection.
