@@ -69,3 +69,7 @@ func (p *place) network() uint64 {
 	}
 	return uint64(binary.BigEndian.Uint32(p.ip[12:]) >> 8)
 }
+
+func (p *place) is4() bool {
+	return binary.BigEndian.Uint64(p.ip[:]) == 0 && binary.BigEndian.Uint32(p.ip[8:]) == 0xffff
+}

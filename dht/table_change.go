@@ -1,0 +1,267 @@
+package dht
+
+import (
+	"time"
+
+	"github.com/shoal-bt/shoal/internal/clock"
+)
+
+// Placed is what became of a node that answered.
+type Placed uint8
+
+// The outcomes.
+const (
+	Refused Placed = iota // own id, an address that cannot be, a subnet that has its node, an id that BEP 42 forbids
+	Spare                 // it waits for a place
+	Kept                  // it was there before
+	Added                 // it is new in its bucket
+)
+
+// Queried notes that a node asked us something; not to be called for read-only ones
+// ("the node should not add the message sender to its routing table", BEP 43). One
+// that is not known becomes a spare and is pinged when there is room.
+func (t *Table) Queried(c Contact, now clock.Time) {
+	c.Addr = unmapped(c.Addr)
+	b := t.bucket(c.ID)
+	if e := find(b.nodes, c); e != nil {
+		e.queried = stampOf(now)
+		return
+	}
+	if e := find(b.spares, c); e != nil {
+		e.queried = stampOf(now)
+		return
+	}
+	t.hear(c, now)
+}
+
+// Heard notes that somebody named a node. It becomes a spare only where nodes are
+// missing: it is worth less than one that came by itself.
+func (t *Table) Heard(c Contact, now clock.Time) {
+	c.Addr = unmapped(c.Addr)
+	if i := t.index(c.ID); len(t.buckets[i].nodes) < t.limit(i) {
+		t.hear(c, now)
+	}
+}
+
+// hear makes an unknown node a spare.
+func (t *Table) hear(c Contact, now clock.Time) {
+	e := newEntry(c)
+	if !t.eligible(&e) || t.known(&e) {
+		return
+	}
+	e.queried = stampOf(now)
+	t.spare(e)
+}
+
+func newEntry(c Contact) entry {
+	e := entry{id: c.ID, at: placeOf(c.Addr)}
+	if Secure(c.ID, c.Addr.Addr()) {
+		e.flags = secure
+	}
+	return e
+}
+
+// eligible reports whether a node can be in the table at all.
+func (t *Table) eligible(e *entry) bool {
+	return e.id != t.own && !e.id.IsZero() && usable(e.at.addrPort()) &&
+		(e.flags&secure != 0 || !t.o.Enforce)
+}
+
+// known reports whether any entry has the id or stands in the way of the address.
+func (t *Table) known(e *entry) bool {
+	b := t.bucket(e.id)
+	if findID(b.nodes, e.id) != nil || findID(b.spares, e.id) != nil {
+		return true
+	}
+	local := isLocal(e.at.addrPort().Addr())
+	for i := range t.buckets {
+		if rival(t.buckets[i].nodes, &e.at, local) != nil || rival(t.buckets[i].spares, &e.at, local) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// rival is an entry that leaves no room for one at the address: it has the same
+// subnet, or among local ones the very same address and port.
+func rival(es []entry, at *place, local bool) *entry {
+	net := at.network()
+	for i := range es {
+		e := &es[i]
+		if e.at == *at || !local && e.at.network() == net && at.is4() == e.at.is4() {
+			return e
+		}
+	}
+	return nil
+}
+
+// Replied notes that a node answered a query of ours, after rtt. The caller has
+// checked that the answer came from where the query went.
+func (t *Table) Replied(c Contact, rtt time.Duration, now clock.Time) Placed {
+	c.Addr = unmapped(c.Addr)
+	e := newEntry(c)
+	e.replied, e.rtt = stampOf(now), uint16(min(rtt/time.Millisecond, 1<<16-1))
+	if !t.eligible(&e) {
+		t.evict(e.at, now)
+		return Refused
+	}
+	if old := findID(t.bucket(c.ID).nodes, c.ID); old != nil {
+		return t.again(old, &e, now)
+	}
+	return t.newcomer(e, now)
+}
+
+// again is an answer of an id that has its place. It may have moved, by a NAT's whim
+// or to another network; but nobody can take the place of a good node by its name.
+func (t *Table) again(old, e *entry, now clock.Time) Placed {
+	if old.at != e.at {
+		if old.at.ip != e.at.ip && (old.state(now) == Good || t.rivalOf(e, old) != nil) {
+			return Refused
+		}
+		t.dropSpares(e.at)
+		old.at = e.at
+	}
+	old.replied, old.rtt, old.fails, old.flags = e.replied, e.rtt, 0, e.flags
+	t.bucket(e.id).changed = e.replied
+	return Kept
+}
+
+// newcomer is an answer of an id that has no place.
+func (t *Table) newcomer(e entry, now clock.Time) Placed {
+	if t.changedID(&e, now) {
+		e.flags |= suspect
+		e.replied, e.queried = 0, e.replied
+		t.spare(e)
+		return Spare
+	}
+	if r := t.rivalOf(&e, nil); r != nil {
+		if r.state(now) != Bad {
+			return Refused
+		}
+		t.evict(r.at, now)
+	}
+	if s := find(t.bucket(e.id).spares, e.contact()); s != nil {
+		e.queried = s.queried
+	}
+	t.dropSpares(e.at)
+	return t.place(e, now)
+}
+
+// changedID reports whether the address had another id, and takes that from the
+// table. BEP 45: "when receiving a valid response ... from a remote node whose socket
+// address is found in the routing table but whose ID does not match the entry in the
+// routing table then this entry may be evicted immediately." The new id has to answer
+// once more under the same name before it gets a place.
+func (t *Table) changedID(e *entry, now clock.Time) bool {
+	if t.evict(e.at, now) {
+		return true
+	}
+	for i := range t.buckets {
+		if s := findPlace(t.buckets[i].spares, e.at); s != nil && s.flags&suspect != 0 && s.id != e.id {
+			return true
+		}
+	}
+	return false
+}
+
+// rivalOf is the node, other than not, that leaves no room for e. Spares do not.
+func (t *Table) rivalOf(e, not *entry) *entry {
+	local := isLocal(e.at.addrPort().Addr())
+	for i := range t.buckets {
+		if r := rival(t.buckets[i].nodes, &e.at, local); r != nil && r != not {
+			return r
+		}
+	}
+	return nil
+}
+
+// evict takes the node at an address out of its bucket, and lets a spare in.
+func (t *Table) evict(at place, now clock.Time) bool {
+	for i := range t.buckets {
+		b := &t.buckets[i]
+		if e := findPlace(b.nodes, at); e != nil {
+			b.nodes = remove(b.nodes, e)
+			t.fill(i, now)
+			return true
+		}
+	}
+	return false
+}
+
+// remove takes out e, which points into es, and keeps the order.
+func remove(es []entry, e *entry) []entry {
+	for i := range es {
+		if &es[i] == e {
+			return append(es[:i], es[i+1:]...)
+		}
+	}
+	return es
+}
+
+// place gives a node that answered its place, splitting buckets as needed.
+func (t *Table) place(e entry, now clock.Time) Placed {
+	for {
+		i := t.index(e.id)
+		b := &t.buckets[i]
+		if len(b.nodes) < t.limit(i) {
+			b.nodes, b.changed = append(b.nodes, e), stampOf(now)
+			return Added
+		}
+		if v := b.victim(&e, now); v != nil {
+			*v, b.changed = e, stampOf(now)
+			return Added
+		}
+		// "no more nodes may be added unless our own node ID falls within the range of
+		// the bucket. In that case, the bucket is replaced by two new buckets"
+		if i < len(t.buckets)-1 || len(t.buckets) == IDBits {
+			t.spare(e)
+			return Spare
+		}
+		t.split()
+	}
+}
+
+// victim is the node of a full bucket that makes room for e: "If any nodes in the
+// bucket are known to have become bad, then one is replaced by the new node." So is
+// one whose id does not fit its address, by one whose id does.
+func (b *bucket) victim(e *entry, now clock.Time) *entry {
+	var v *entry
+	for i := range b.nodes {
+		n := &b.nodes[i]
+		switch {
+		case n.fails >= badAfter && (v == nil || v.fails < n.fails):
+			v = n
+		case e.flags&secure != 0 && n.flags&secure == 0 && v == nil:
+			v = n
+		}
+	}
+	return v
+}
+
+// split replaces the last bucket by two.
+func (t *Table) split() {
+	i := len(t.buckets) - 1
+	t.buckets = append(t.buckets, bucket{changed: t.buckets[i].changed})
+	old, last := &t.buckets[i], &t.buckets[i+1]
+	old.nodes, last.nodes = t.part(old.nodes, i)
+	old.spares, last.spares = t.part(old.spares, i)
+}
+
+// part separates those that share exactly i bits with us from those that share more.
+func (t *Table) part(es []entry, i int) (far, near []entry) {
+	n := 0
+	for k := range es {
+		if CommonPrefix(t.own, es[k].id) > i {
+			n++
+		}
+	}
+	far, near = make([]entry, 0, len(es)-n), make([]entry, 0, n)
+	for k := range es {
+		if CommonPrefix(t.own, es[k].id) > i {
+			near = append(near, es[k])
+		} else {
+			far = append(far, es[k])
+		}
+	}
+	return far, near
+}
