@@ -261,9 +261,9 @@ func (m *Msg) returned(key string, v bencode.Value) {
 	case "id":
 		_ = m.id(v)
 	case "nodes":
-		m.Nodes, m.Has = contacts(m.Nodes[:0], v, 4), m.Has|HasNodes
+		m.Nodes, m.Has = contacts(m.Nodes[:0], v, 4, MaxNodes), m.Has|HasNodes
 	case "nodes6":
-		m.Nodes6, m.Has = contacts(m.Nodes6[:0], v, 16), m.Has|HasNodes6
+		m.Nodes6, m.Has = contacts(m.Nodes6[:0], v, 16, MaxNodes), m.Has|HasNodes6
 	case "values":
 		m.Values = peers(m.Values[:0], v)
 	case "BFsd":
@@ -309,10 +309,11 @@ func (m *Msg) failure(e bencode.Value) error {
 }
 
 // contacts reads compact node info: ids, each with an address of ipLen bytes and a
-// port. A torn end is left out, as are addresses that cannot be.
-func contacts(dst []Contact, v bencode.Value, ipLen int) []Contact {
+// port. A torn end is left out, as are addresses that cannot be, and what exceeds most
+// in all.
+func contacts(dst []Contact, v bencode.Value, ipLen, most int) []Contact {
 	b, _ := v.Bytes()
-	for one := IDLen + ipLen + 2; len(b) >= one && len(dst) < MaxNodes; b = b[one:] {
+	for one := IDLen + ipLen + 2; len(b) >= one && len(dst) < most; b = b[one:] {
 		if a, ok := compact(b[IDLen:one]); ok && usable(a) {
 			dst = append(dst, Contact{ID(b), a})
 		}
