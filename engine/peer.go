@@ -6,6 +6,7 @@ import (
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/pex"
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/transport"
 	"github.com/shoal-bt/shoal/wire"
@@ -74,6 +75,7 @@ type peer struct {
 
 	early earlyHaves    // what the remote has, while we do not know how many pieces there are
 	meta  *peerMetadata // what is asked with ut_metadata; nil: nothing
+	guard *pex.Guard    // what the remote has told of others; nil: nothing
 }
 
 func newPeer(cfg peerConfig) *peer {
@@ -102,6 +104,8 @@ func (p *peer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
 		p.onLinkSent(c.Now(), m.Flushed)
 	case *assignment:
 		p.onAssignment(m)
+	case tellPEX:
+		p.sendPEX(m.payload)
 	case stance:
 		p.cfg.stance = m
 	case haves:

@@ -140,14 +140,23 @@ func (p *peer) onExtHandshake(payload []byte) error {
 	if h.V != "" {
 		r.client = h.V
 	}
+	if h.E != wire.Unsaid {
+		r.encrypts = h.E == wire.Yes
+	}
+	for _, x := range h.M {
+		if x.Name == wire.ExtHolepunch {
+			r.holepunch = x.ID != 0
+		}
+	}
 	if h.MetadataSize > 0 {
 		r.metadataSize = h.MetadataSize
 	}
-	if len(h.M) == 0 && h.MetadataSize == 0 && h.YourIP == nil && h.IPv4 == nil && h.IPv6 == nil {
+	if len(h.M) == 0 && h.E == wire.Unsaid && h.MetadataSize == 0 && h.YourIP == nil && h.IPv4 == nil && h.IPv6 == nil {
 		return nil // all that it says is in the state
 	}
 	p.report().extended = &extended{
 		metadata: r.ids.has(extMetadata), pex: r.ids.has(extPEX), size: r.metadataSize,
+		encrypts: r.encrypts, holepunch: r.holepunch,
 		yourIP: addrOf(h.YourIP), ipv4: addrOf(h.IPv4), ipv6: addrOf(h.IPv6),
 	}
 	return nil

@@ -43,6 +43,10 @@ type assignment struct {
 	cancels []blockRef
 }
 
+// tellPEX is a ut_pex message for the remote, ready to be sent. At most one a minute.
+// From: torrent.
+type tellPEX struct{ payload []byte }
+
 // stance is a signal: how we stand towards the remote. The peer sends what
 // changed. From: torrent.
 type stance struct {
@@ -96,6 +100,7 @@ func (linkIn) peerMsg()       {}
 func (linkSent) peerMsg()     {}
 func (linkDown) peerMsg()     {}
 func (*assignment) peerMsg()  {}
+func (tellPEX) peerMsg()      {}
 func (stance) peerMsg()       {}
 func (haves) peerMsg()        {}
 func (rates) peerMsg()        {}

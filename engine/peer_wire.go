@@ -18,6 +18,8 @@ type peerRemote struct {
 	listen     uint16
 	reqq       int32        // 0: it has not said
 	pieces     int32        // how many it has, those said twice counted twice
+	encrypts   bool         // BEP 10's e: it prefers encrypted connections
+	holepunch  bool         // BEP 55: it takes ut_holepunch
 	ids        extensionIDs // BEP 10: which extended messages it takes, and under which ids
 
 	metadataSize int64 // BEP 9, as it says; 0: it has not said

@@ -18,17 +18,18 @@ type torrent struct {
 	cfg  torrentConfig
 	self actor.Ref[torrentMsg]
 
-	life   life       // torrent_life.go: the state and what is pending in it
-	pieces *pieces    // pieces.go: what we have and want, who has it, what is in progress
-	pick   picking    // torrent_assign.go: the strategy and who waits for work
-	blame  blame      // torrent_blame.go: fingerprints of bad pieces, bans
-	swarm  swarm      // torrent_peers.go: connected peers and known addresses
-	choke  choking    // torrent_choke.go: the choker and its rounds
-	disk   diskState  // torrent_storage.go: storage's window, trouble, stalls
-	news   announcing // torrent_announce.go: the announcer
-	reader leases     // torrent_reader.go: Readers' deadlines and waiters
-	count  counters   // torrent_stats.go
-	timer  [numTicks]actor.Timer
+	life     life       // torrent_life.go: the state and what is pending in it
+	pieces   *pieces    // pieces.go: what we have and want, who has it, what is in progress
+	pick     picking    // torrent_assign.go: the strategy and who waits for work
+	blame    blame      // torrent_blame.go: fingerprints of bad pieces, bans
+	swarm    swarm      // torrent_peers.go: connected peers and known addresses
+	choke    choking    // torrent_choke.go: the choker and its rounds
+	disk     diskState  // torrent_storage.go: storage's window, trouble, stalls
+	news     announcing // torrent_announce.go: the announcer
+	exchange exchange   // torrent_pex.go: what peers are told of each other
+	reader   leases     // torrent_reader.go: Readers' deadlines and waiters
+	count    counters   // torrent_stats.go
+	timer    [numTicks]actor.Timer
 }
 
 // torrentConfig is what a session gives a torrent.
@@ -174,6 +175,7 @@ func (t *torrent) Flush(c *actor.Ctx[torrentMsg]) {
 	t.tellHaves(c)
 	t.runChoker(c)
 	t.askDials(c)
+	t.armPEX(c)
 	t.armSecond(c)
 }
 
@@ -269,6 +271,8 @@ func (t *torrent) onTick(c *actor.Ctx[torrentMsg], kind tickKind) {
 		t.lookAgain()
 	case tickFarewell:
 		t.onFarewell()
+	case tickPEX:
+		t.sweepPEX(c)
 	}
 }
 

@@ -53,6 +53,7 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 	for _, i := range r.fast {
 		p.allowFast(int32(i))
 	}
+	t.onPEX(c, r.pex)
 	t.takeBack(p, r.back)
 	t.takeBlocks(p, r.blocks)
 	reports.Put(r)
@@ -74,6 +75,7 @@ func (t *torrent) updateState(now actor.Time, p *peerEntry, s peerState) {
 		p.dial = netip.AddrPortFrom(p.addr.Addr().Unmap(), s.listen)
 		t.swarm.book.add(p.dial, SourceIncoming)
 		t.swarm.book.connected(p.dial)
+		t.exchange.changed(p)
 	}
 	if s.interested != old.interested {
 		t.choke.due = true

@@ -9,6 +9,9 @@ import (
 
 // onExtended takes a peer's extension handshake (BEP 10), or another one of it.
 func (t *torrent) onExtended(_ *actor.Ctx[torrentMsg], p *peerEntry, e *extended) {
+	if e.pex && !p.extended.pex {
+		t.exchange.due = true // it is to be told of all that are there
+	}
 	p.extended = *e
 	if e.yourIP.IsValid() {
 		t.cfg.session.Offer(voted{ip: e.yourIP, by: p.addr.Addr()})

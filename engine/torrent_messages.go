@@ -7,6 +7,7 @@ import (
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/pex"
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/tracker"
 	"github.com/shoal-bt/shoal/transport"
@@ -133,6 +134,7 @@ type report struct {
 	haves     []metainfo.PieceIndex // ^i: it has lost piece i (BEP 54)
 	suggested []metainfo.PieceIndex // BEP 6
 	fast      []metainfo.PieceIndex // BEP 6 allowed fast: may be asked for while choked; see needFast
+	pex       []pex.Peer            // BEP 11: whom the remote is connected to, as far as that may be believed
 	blocks    []storage.Entry       // delivered; the slots are now the torrent's
 	back      []blockRef            // leases that ended without a block: reject, choke, timeout
 	wasted    int64                 // bytes of payload that nobody had asked for (any more)
@@ -144,6 +146,8 @@ type report struct {
 type extended struct {
 	metadata   bool       // it takes ut_metadata
 	pex        bool       // it takes ut_pex
+	encrypts   bool       // it prefers encrypted connections
+	holepunch  bool       // it takes ut_holepunch
 	size       int64      // of the info dictionary, as it says; 0: it has not said
 	yourIP     netip.Addr // ours as it sees it; invalid: it does not say
 	ipv4, ipv6 netip.Addr // its own, as it says
@@ -222,6 +226,7 @@ const (
 	tickHungry                   // somebody may have what it was refused
 	tickOpen                     // files that have disappeared may be back
 	tickFarewell                 // trackers have had their time to hear "stopped"
+	tickPEX                      // some peer may be told of others
 	numTicks
 )
 

@@ -37,6 +37,7 @@ type swarm struct {
 	asked     int32      // dials that the governor was asked for
 	nextDial  actor.Time // when to look for somebody to dial; Never: when something changes
 	armedDial actor.Time // when tickDial comes, if it is armed
+	pace      dialPace
 	limits    limited
 	failures  []string // the last reasons why no connection came about
 }
@@ -81,6 +82,7 @@ type peerEntry struct {
 	lastDown  int64 // at the last choker round
 	lastUp    int64
 	meter     pairMeter
+	news      newsTold // of other peers (BEP 11)
 }
 
 func (s *swarm) init(caps Caps) {
@@ -213,6 +215,7 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	p.live, p.since = true, c.Now()
 	t.swarm.live++
 	t.swarm.book.connected(p.dial)
+	t.exchange.changed(p)
 	p.child.Ref.Notify(haves{t.pieces.log})
 	t.choke.due = true
 	if !t.armed(tickSave) {
@@ -275,6 +278,7 @@ func (t *torrent) drop(p *peerEntry, why error) {
 	if p.gone {
 		return
 	}
+	t.rememberParted(p, why)
 	p.gone = true
 	t.swarm.leaving++
 	t.release(p)
@@ -286,6 +290,7 @@ func (t *torrent) release(p *peerEntry) {
 	t.setWaiting(p, false)
 	if p.live {
 		t.swarm.live--
+		t.exchange.changed(p)
 	}
 	if p.seed {
 		t.swarm.book.isSeed(p.dial)

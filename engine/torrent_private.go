@@ -21,7 +21,9 @@ func (t *torrent) mayPEX() bool { return !t.private() && !t.cfg.noPEX }
 
 // foreign says whether a private torrent may not use addresses of a source. BEP 27: it
 // "MUST only initiate connections to peers returned from the private tracker".
-func (s Source) foreign() bool { return s == SourceLSD || s == SourcePEX || s == SourceDHT }
+func (s Source) foreign() bool {
+	return s == SourceLSD || s == SourceLocalPEX || s == SourcePEX || s == SourceDHT
+}
 
 // becamePrivate is called when the metadata has turned out to be private, before anything
 // else leaves: addresses and connections that are known from foreign sources only are

@@ -18,6 +18,7 @@ const (
 	SourceTracker
 	SourceLocalTracker // at a private address, which may name private ones
 	SourceLSD
+	SourceLocalPEX // a private address, named by a peer at one
 	SourcePEX
 	SourceDHT
 	SourceIncoming
@@ -30,7 +31,7 @@ func (s Source) origin() transport.Origin {
 		return transport.FromUser
 	case SourceTracker:
 		return transport.FromTracker
-	case SourceLocalTracker, SourceLSD:
+	case SourceLocalTracker, SourceLSD, SourceLocalPEX:
 		return transport.FromLocal
 	case SourceIncoming:
 		return transport.FromIncoming

@@ -14,6 +14,7 @@ import (
 //	dial -> peer          Dialed                1
 //	peer -> torrent       *report               1 per drain         bounded by the pump above
 //	torrent -> peer       *assignment           answers need        -
+//	torrent -> peer       tellPEX               1 a minute          -
 //	torrent -> peer       stance, haves         signals             newest wins
 //	peer -> storage       *Read                 uploadReads         requests wait in the peer, up to its reqq
 //	torrent -> storage    *Blocks               the slab            assigning stops at the high mark

@@ -122,9 +122,10 @@ func (s *State) add(to Remote, k *Known, dropped []netip.AddrPort, limit int) []
 		news[i], news[j] = news[j], news[i]
 	}
 	slices.SortStableFunc(news, func(a, b Peer) int { return int(b.Flags&Reachable) - int(a.Flags&Reachable) })
+	live := len(news)
 	news = append(news, s.refill(to, k, dropped)...)
 	added := news[:0]
-	for _, p := range news {
+	for i, p := range news {
 		switch {
 		case s.told.has(p.Addr): // "contacts must not contain duplicates"
 		case s.told.len() >= MaxTold: // until some are gone
@@ -135,6 +136,7 @@ func (s *State) add(to Remote, k *Known, dropped []netip.AddrPort, limit int) []
 		default:
 			s.told.add(p.Addr)
 			added = append(added, p)
+			s.Behind = s.Behind || i >= live // it is to be dropped
 		}
 	}
 	return added
@@ -162,7 +164,6 @@ func (s *State) refill(to Remote, k *Known, dropped []netip.AddrPort) (news []Pe
 			few = n4 < FewPeers
 		}
 		if few && r.Seq > from && s.fits(to, k, r.Peer) && !connected(k, r.Addr) && !slices.Contains(dropped, r.Addr) {
-			s.Behind = true // it is to be dropped
 			news = append(news, r.Peer)
 		}
 	}

@@ -88,6 +88,7 @@ type ExtHandshake struct {
 	IPv6         []byte // an address of the sender, 16 bytes
 	MetadataSize int64  // bytes of the info dictionary (BEP 9)
 	UploadOnly   Switch // the sender wants nothing (BEP 21)
+	E            Switch // the sender prefers encrypted connections (BEP 11 names it)
 }
 
 // ParseExtHandshake reads the payload of an extended message with id 0 and keeps
@@ -114,6 +115,8 @@ func (h *ExtHandshake) set(key string, v bencode.Value) {
 	switch key {
 	case "m":
 		h.M = parseExtensions(v)
+	case "e":
+		h.E = flag(v)
 	case "v":
 		h.V = clientName(v.Text())
 	case "p":
@@ -195,6 +198,9 @@ func clientName(s string) string {
 // Zero fields are left out; m is always there.
 func AppendExtHandshake(dst []byte, h ExtHandshake) []byte {
 	dst = append(dst, 'd') // keys in sorted order
+	if h.E != Unsaid {
+		dst = bencode.AppendInt(bencode.AppendString(dst, "e"), int64(h.E-No))
+	}
 	dst = appendAddress(dst, "ipv4", h.IPv4)
 	dst = appendAddress(dst, "ipv6", h.IPv6)
 	dst = appendExtensions(bencode.AppendString(dst, "m"), h.M)

@@ -30,10 +30,10 @@ func TestExtHandshakeRoundTrip(t *testing.T) {
 	full := ExtHandshake{
 		M: Extensions{{ExtDontHave, 3}, {ExtMetadata, 2}, {ExtPEX, 1}},
 		V: "shoal 0.1", P: 51413, Reqq: 2000,
-		YourIP: []byte{1, 2, 3, 4}, IPv4: []byte{5, 6, 7, 8}, IPv6: bytes.Repeat([]byte{9}, 16),
+		YourIP: []byte{1, 2, 3, 4}, IPv4: []byte{5, 6, 7, 8}, IPv6: bytes.Repeat([]byte{9}, 16), E: No,
 		MetadataSize: 31235, UploadOnly: Yes,
 	}
-	want := "d4:ipv44:\x05\x06\x07\x084:ipv616:" + strings.Repeat("\x09", 16) +
+	want := "d1:ei0e4:ipv44:\x05\x06\x07\x084:ipv616:" + strings.Repeat("\x09", 16) +
 		"1:md11:lt_donthavei3e11:ut_metadatai2e6:ut_pexi1ee13:metadata_sizei31235e1:pi51413e4:reqqi2000e" +
 		"11:upload_onlyi1e1:v9:shoal 0.16:yourip4:\x01\x02\x03\x04e"
 	if got := AppendExtHandshake(nil, full); string(got) != want {
@@ -57,7 +57,7 @@ func TestExtHandshakeIgnoresWhatIsNoUse(t *testing.T) {
 	}{
 		{"de", ExtHandshake{}},
 		{"de and more", ExtHandshake{}},
-		{"d1:ei1e4:reqqi250e1:tl4:abcdee", ExtHandshake{Reqq: 250}},
+		{"d1:ei1e4:reqqi250e1:tl4:abcdee", ExtHandshake{Reqq: 250, E: Yes}},
 		{"d1:mi3e1:pl1:ae4:reqq3:500e", ExtHandshake{}},
 		{"d1:md1:ai256e1:bi-1e1:c1:71:di7eee", ExtHandshake{M: Extensions{{"d", 7}}}},
 		{"d1:pi65536ee", ExtHandshake{}},
