@@ -48,6 +48,12 @@ const (
 	// syncEvery and syncBytes bound what a power cut can cost: ADR 0005.
 	syncEvery = 5 * time.Second
 	syncBytes = 512 << 20
+	// pastRun is the shortest write that goes past the page cache, which gathers short
+	// ones; pastTotal the smallest torrent; and readRecently how long after a peer's
+	// read what is written stays in the cache, since it may be what is asked for next.
+	pastRun      = 256 << 10
+	pastTotal    = 64 << 20
+	readRecently = 10 * time.Second
 	// roomEvery is how often it is looked whether slots have been released, while
 	// somebody waits for that.
 	roomEvery = 5 * time.Millisecond

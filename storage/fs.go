@@ -62,6 +62,9 @@ type File interface {
 	ReadV(bufs [][]byte, off int64) (int, error)
 	// WriteV writes bufs at off, one after the other.
 	WriteV(bufs [][]byte, off int64) (int, error)
+	// WritePast is WriteV for what is not soon read again: where the system can, what
+	// was written leaves the page cache as soon as it is on the device.
+	WritePast(bufs [][]byte, off int64) (int, error)
 	// Append adds b at the end, in one piece.
 	Append(b []byte) error
 	Stat() (Info, error)

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 )
 
 // OS is the machine's own file system. Payload and state are reached through
@@ -182,13 +183,16 @@ func (r *osRoot) Present() error {
 func parentOf(name string) (dir, base string) { return path.Dir(name), path.Base(name) }
 
 type osFile struct {
-	f  *os.File
-	fd int
-	mu sync.Mutex // appends
+	f      *os.File
+	fd     int
+	cached atomic.Bool // its file system knows no way past the page cache
+	mu     sync.Mutex  // appends
 }
 
 func (f *osFile) ReadV(bufs [][]byte, off int64) (int, error)  { return readV(f, bufs, off) }
 func (f *osFile) WriteV(bufs [][]byte, off int64) (int, error) { return writeV(f, bufs, off) }
+
+func (f *osFile) WritePast(bufs [][]byte, off int64) (int, error) { return writePast(f, bufs, off) }
 
 func (f *osFile) Append(b []byte) error {
 	f.mu.Lock()

@@ -8,7 +8,7 @@ import (
 )
 
 // onRead answers from memory what is there, and lets the rest wait for a worker.
-func (s *Storage) onRead(r *Read) {
+func (s *Storage) onRead(c *actor.Ctx[Message], r *Read) {
 	r.Err = nil
 	r.Blocks = r.Blocks[:0]
 	t := s.torrents[r.ID]
@@ -21,6 +21,7 @@ func (s *Storage) onRead(r *Read) {
 		s.refuse(r, fmt.Errorf("storage: read of %d bytes at %d of piece %d", r.Length, r.Begin, r.Piece))
 		return
 	}
+	t.lastRead = c.Now()
 	if pc := t.piece(r.Piece); pc != nil && pc.state != filling && pc.lend(r) {
 		r.Reply.Tell(r)
 		return

@@ -88,7 +88,7 @@ func (k *writeTask) run(d *Disk) {
 	var bufs [][]byte
 	for _, r := range k.runs {
 		bufs = blocksVec(bufs[:0], k.blocks[r.first:r.first+r.n])
-		if k.err = k.store.write(sc, bufs, r.off, r.size); k.err != nil {
+		if k.err = k.store.write(sc, bufs, r.off, r.size, k.past && r.size >= pastRun); k.err != nil {
 			return
 		}
 	}

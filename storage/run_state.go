@@ -127,7 +127,7 @@ func (k *rewriteTask) run(d *Disk) {
 		}
 		if p.ok {
 			sc.one[0] = buf
-			err = k.store.write(sc, sc.one[:], off, n)
+			err = k.store.write(sc, sc.one[:], off, n, false)
 		}
 		if err != nil && !absent(err) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			k.err, p.ok = err, false

@@ -89,7 +89,7 @@ func (s *Storage) Handle(c *actor.Ctx[Message], m Message) {
 	case *Blocks:
 		s.onBlocks(c, m)
 	case *Read:
-		s.onRead(m)
+		s.onRead(c, m)
 	case Sum:
 		s.with(m.ID, func(t *torrent) { s.onSum(c, t, m) })
 	case Stall:

@@ -263,8 +263,8 @@ func (s *store) begin() (err error) {
 	return err
 }
 
-// write writes bufs at a payload offset.
-func (s *store) write(sc *scratch, bufs [][]byte, off, n int64) error {
+// write writes bufs at a payload offset; past says that they are not soon read again.
+func (s *store) write(sc *scratch, bufs [][]byte, off, n int64, past bool) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
@@ -276,7 +276,11 @@ func (s *store) write(sc *scratch, bufs [][]byte, off, n int64) error {
 		}
 		h, err := s.open(file, true)
 		if err == nil {
-			_, err = h.WriteV(sc.vec, at)
+			if past {
+				_, err = h.WritePast(sc.vec, at)
+			} else {
+				_, err = h.WriteV(sc.vec, at)
+			}
 			s.disk.pool.put(h)
 		}
 		return s.fault("write", file, err)

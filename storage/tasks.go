@@ -100,6 +100,7 @@ type writeTask struct {
 	record  []byte // goes to the state file after the write
 	spill   bool
 	probe   bool // an attempt whether the disk is well again
+	past    bool // nobody is likely to read it soon
 
 	err       error // nothing is to be believed of what was to be written
 	recordErr error // the payload was written, the record was not

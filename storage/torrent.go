@@ -31,9 +31,10 @@ type torrent struct {
 	early []Message // came while it was opening
 	store *store    // the workers'
 
-	have   bits.Set
-	facts  *facts
-	logged int64 // bytes appended to the state file since its snapshot
+	have     bits.Set
+	facts    *facts
+	lastRead clock.Time // when a block was last read to be sent; 0: never
+	logged   int64      // bytes appended to the state file since its snapshot
 	// compacting: a new snapshot is queued.
 	compacting  bool
 	compactNext clock.Time // not before

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/metainfo"
 )
 
@@ -86,9 +87,16 @@ func (s *Storage) write(c *actor.Ctx[Message], t *torrent, k *writeTask) {
 		k.indexes = append(k.indexes, int32(pc.index))
 		k.addBlocks(t.lay, pc)
 	}
+	k.past = t.writesPast(c.Now())
 	k.record = appendPieces(k.record[:0], recWritten, s.boot.id, k.indexes)
 	t.using[writing]++
 	s.start(c, &k.job, LaneWrite, t, k)
+}
+
+// writesPast reports whether what is written now is not soon read again: nobody
+// fetches from us.
+func (t *torrent) writesPast(now clock.Time) bool {
+	return t.lay.Total() >= pastTotal && (t.lastRead == 0 || now.Sub(t.lastRead) > readRecently)
 }
 
 // written takes pieces back from the writer.

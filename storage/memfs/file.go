@@ -109,6 +109,15 @@ func (f *file) ReadV(bufs [][]byte, off int64) (int, error) {
 	return n, nil
 }
 
+// WritePast is WriteV and counted: there is no cache to spare.
+func (f *file) WritePast(bufs [][]byte, off int64) (int, error) {
+	n, err := f.WriteV(bufs, off)
+	f.fs.mu.Lock()
+	f.fs.past += int64(n)
+	f.fs.mu.Unlock()
+	return n, err
+}
+
 func (f *file) WriteV(bufs [][]byte, off int64) (n int, err error) {
 	err = f.enter("write", off, total(bufs))
 	defer f.fs.mu.Unlock()

@@ -38,6 +38,14 @@ type FS struct {
 	names nameLog
 	locks map[string]*lock
 	disks []*Disk
+	past  int64 // bytes written past the cache
+}
+
+// WrittenPast returns how many bytes were written with File.WritePast.
+func (f *FS) WrittenPast() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.past
 }
 
 // Disk is a device, mounted at a folder.
