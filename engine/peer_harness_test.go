@@ -14,6 +14,7 @@ import (
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/internal/block"
 	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/pex"
 	"github.com/shoal-bt/shoal/sim"
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/transport"
@@ -57,6 +58,7 @@ type tpReport struct {
 	haves     []metainfo.PieceIndex
 	suggested []metainfo.PieceIndex
 	fast      []metainfo.PieceIndex
+	pex       []pex.Peer
 	blocks    []blockRef
 	back      []blockRef
 	wasted    int64
@@ -383,6 +385,7 @@ func (tp *testPeer) onTorrent(m torrentMsg) {
 	s.haves = append(s.haves, r.haves...)
 	s.suggested = append(s.suggested, r.suggested...)
 	s.fast = append(s.fast, r.fast...)
+	s.pex = append(s.pex, r.pex...)
 	s.back = append(s.back, r.back...)
 	s.wasted += r.wasted
 	for _, e := range r.blocks {

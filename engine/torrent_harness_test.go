@@ -294,6 +294,8 @@ func (p *fakePeer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
 			p.tt.say(p.name, "have %d", i)
 		}
 		p.haves = len(m.log)
+	case tellPEX:
+		p.tt.say(p.name, "%s", p.tt.pexLine(m.payload))
 	case rates:
 		p.tt.say(p.name, "limited %v %v", m.lim.down, m.lim.up)
 	case fakeQuit:
