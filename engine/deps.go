@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"net/netip"
+
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/dht"
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/lsd"
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/tracker"
 	"github.com/shoal-bt/shoal/transport"
@@ -16,4 +20,24 @@ type Deps struct {
 	Disk       actor.Ref[storage.Message]
 	Trackers   tracker.Client
 	Transports []transport.Transport
+
+	// What finds peers besides trackers. nil: there is none, except that without
+	// MayReach and IsNeighbour every address is good.
+	Datagrams   transport.Opener          // sockets of the DHT
+	Resolver    dht.Resolver              // of the DHT's well-known nodes
+	Keeper      Keeper                    // of the DHT's tables
+	Multicast   lsd.Opener                // sockets of LSD
+	MayReach    func(netip.AddrPort) bool // the dial policy, for nodes of the DHT
+	IsNeighbour func(netip.Addr) bool     // of the local network, for LSD
 }
+
+// Keeper keeps small values over a restart. Its methods never wait.
+type Keeper interface {
+	// Load reads what Save was last given under a name; reply is told exactly once.
+	Load(name string, reply actor.Ref[Kept])
+	// Save keeps b, which is the keeper's from now on. What can't be kept is lost.
+	Save(name string, b []byte)
+}
+
+// Kept answers Load. Data is nil if there is none.
+type Kept struct{ Data []byte }
