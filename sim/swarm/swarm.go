@@ -3,6 +3,7 @@ package swarm
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -33,7 +34,12 @@ type Config struct {
 	Memory   int64         // slab of each node (default 8 MiB)
 
 	Picker, Choker string
-	Trace          func(now clock.Time, to *actor.Cell, m any)
+	// Known, if set, takes the tracker away: it names the nodes, by number, whose
+	// addresses a node is given when it starts.
+	Known func(node int) []int
+	// Wrap, if set, stands between a node and the network.
+	Wrap  func(node int, t transport.Transport) transport.Transport
+	Trace func(now clock.Time, to *actor.Cell, m any)
 }
 
 func (c Config) withDefaults() Config {
@@ -68,6 +74,7 @@ type Swarm struct {
 // Node is one engine of the swarm.
 type Node struct {
 	Host     *sim.Host
+	Number   int
 	Torrent  *engine.Torrent
 	Seed     bool
 	Complete clock.Time            // when it had everything; 0: not yet
@@ -121,7 +128,7 @@ func (s *Swarm) node(seed bool, after time.Duration) {
 	if seed {
 		up = s.cfg.SeedUp
 	}
-	n := &Node{s: s, Seed: seed, Host: s.Net.Host(sim.HostConfig{Up: up, Down: s.cfg.Down})}
+	n := &Node{s: s, Number: len(s.Nodes), Seed: seed, Host: s.Net.Host(sim.HostConfig{Up: up, Down: s.cfg.Down})}
 	s.Nodes = append(s.Nodes, n)
 	s.World.After(after, n.start)
 }
@@ -132,15 +139,32 @@ func (n *Node) start() {
 	n.slab, n.ups = block.NewPhantomSlab(n.s.cfg.Memory), block.NewPhantomSlab(n.s.cfg.Memory/2)
 	disk := storage.New(storage.Config{Workers: sim.NewPhantomDisk(w, sim.FastDisk, n.Seed), Slab: n.slab, Uploads: n.ups})
 	n.disk = actor.Root(w, actor.Spec{Name: "storage", Limit: 1 << 16}, disk, func(actor.Exit) {})
+	tr := n.s.Net.Transport(n.Host, transport.Env{Slab: n.slab})
+	if n.s.cfg.Wrap != nil {
+		tr = n.s.cfg.Wrap(n.Number, tr)
+	}
 	deps := engine.Deps{World: w, Slab: n.slab, Disk: n.disk.Ref, Trackers: n.s.Tracker.Client(n.Host.Addr()),
-		Transports: []transport.Transport{n.s.Net.Transport(n.Host, transport.Env{Slab: n.slab})}}
-	n.core = engine.NewCore(deps, engine.Config{}, n.onEvent, func(err error) {
+		Transports: []transport.Transport{tr}}
+	add := engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker}
+	cfg := engine.Config{}
+	if n.s.cfg.Known != nil {
+		cfg.Listen = n.Addr()
+		add.NoTrackers = true
+		for _, i := range n.s.cfg.Known(n.Number) {
+			add.Peers = append(add.Peers, n.s.Nodes[i].Addr())
+		}
+	}
+	n.core = engine.NewCore(deps, cfg, n.onEvent, func(err error) {
 		n.ended, n.Err = true, errors.Join(n.Err, err)
 		n.disk.Stop(nil)
 	})
-	n.core.Add(engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker},
-		func(t *engine.Torrent, err error) { n.Torrent, n.Err = t, err })
+	n.core.Add(add, func(t *engine.Torrent, err error) { n.Torrent, n.Err = t, err })
 }
+
+// Addr is where a node listens when Config.Known is set.
+func (n *Node) Addr() netip.AddrPort { return netip.AddrPortFrom(n.Host.Addr(), nodePort) }
+
+const nodePort = 6881
 
 func (n *Node) onEvent(ev engine.Event) {
 	n.Events[ev.Kind]++
