@@ -27,6 +27,7 @@ func Parse(data []byte, o Options) (Value, error) {
 // it: messages of BEP 9 are a dictionary and then payload. Errors are *Error.
 func ParsePrefix(data []byte, o Options) (v Value, rest []byte, err error) {
 	t := NewTokenizer(data, o)
+	t.stack = make([]frame, 0, 4) // few messages are deeper: they need one allocation
 	v, err = t.Value()
 	if err != nil {
 		return Value{}, nil, err

@@ -314,7 +314,7 @@ func (m *Msg) failure(e bencode.Value) error {
 func contacts(dst []Contact, v bencode.Value, ipLen, most int) []Contact {
 	b, _ := v.Bytes()
 	for one := IDLen + ipLen + 2; len(b) >= one && len(dst) < most; b = b[one:] {
-		if a, ok := compact(b[IDLen:one]); ok && usable(a) {
+		if a, ok := compact(b[IDLen:one]); ok && usable(a) && a.Addr().BitLen() == 8*ipLen {
 			dst = append(dst, Contact{ID(b), a})
 		}
 	}

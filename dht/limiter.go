@@ -47,6 +47,7 @@ func (o *LimiterOptions) defaults() {
 type Limiter struct {
 	o       LimiterOptions
 	sources []source
+	hand    int
 	tokens  int64 // bytes that may be sent now
 	filled  clock.Time
 }
@@ -85,19 +86,22 @@ func (l *Limiter) Query(from netip.Addr, now clock.Time) bool {
 	return true
 }
 
-// source finds an address or takes the place of the least important one.
+// source finds an address, or takes the place of one that matters less: of the few
+// behind the hand, so that a flood of forged addresses costs no more than the search.
 func (l *Limiter) source(ip [16]byte, now clock.Time) *source {
-	victim := -1
 	for i := range l.sources {
-		s := &l.sources[i]
-		if s.ip == ip {
-			return s
-		}
-		if victim < 0 || l.weight(s, now) < l.weight(&l.sources[victim], now) {
-			victim = i
+		if l.sources[i].ip == ip {
+			return &l.sources[i]
 		}
 	}
-	if len(l.sources) < l.o.Sources && (victim < 0 || l.weight(&l.sources[victim], now) > 0) {
+	victim, least := -1, int64(1<<62)
+	for range min(len(l.sources), 8) {
+		l.hand = (l.hand + 1) % len(l.sources)
+		if w := l.weight(&l.sources[l.hand], now); w < least {
+			victim, least = l.hand, w
+		}
+	}
+	if least > 0 && len(l.sources) < l.o.Sources {
 		l.sources = append(l.sources, source{})
 		victim = len(l.sources) - 1
 	}

@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clock"
@@ -13,7 +14,7 @@ const maxClosest = 64
 // least as good as asked for: Good ones for replies ("K closest good nodes"),
 // Questionable ones too for our own lookups, Bad ones when all else fails.
 func (t *Table) Closest(dst []Contact, target ID, n int, least State, now clock.Time) []Contact {
-	c := nearest{target: target, want: min(n, maxClosest), least: least, now: now}
+	c := nearest{target: target, head: head(target), want: min(n, maxClosest), least: least, now: now}
 	// Nodes in target's own bucket are closer than all others, those of the buckets
 	// behind it, towards our id, come next, all at one prefix; then bucket by bucket
 	// those in front of it.
@@ -36,27 +37,37 @@ func (t *Table) Closest(dst []Contact, target ID, n int, least State, now clock.
 // nearest collects the entries closest to a target, in order.
 type nearest struct {
 	target ID
+	head   uint64
 	want   int
 	least  State
 	now    clock.Time
 	n      int
 	best   [maxClosest]*entry
+	far    [maxClosest]uint64 // the first 8 bytes of their distances
 }
+
+// head is the first 8 bytes of an id; they decide nearly every comparison.
+func head(id ID) uint64 { return binary.BigEndian.Uint64(id[:]) }
 
 func (c *nearest) full() bool { return c.n >= c.want }
 
 func (c *nearest) scan(es []entry) {
 	for i := range es {
-		if e := &es[i]; c.least == Bad || e.state(c.now) >= c.least {
-			c.add(e)
+		e := &es[i]
+		far := head(e.id) ^ c.head
+		if c.full() && (c.want <= 0 || far > c.far[c.n-1]) {
+			continue
+		}
+		if c.least == Bad || e.state(c.now) >= c.least {
+			c.add(e, far)
 		}
 	}
 }
 
 // add inserts e where it belongs, if that is among the best.
-func (c *nearest) add(e *entry) {
+func (c *nearest) add(e *entry, far uint64) {
 	i := c.n
-	for i > 0 && Compare(c.target, e.id, c.best[i-1].id) < 0 {
+	for i > 0 && (far < c.far[i-1] || far == c.far[i-1] && Closer(c.target, e.id, c.best[i-1].id)) {
 		i--
 	}
 	if i >= c.want {
@@ -64,7 +75,8 @@ func (c *nearest) add(e *entry) {
 	}
 	c.n = min(c.n+1, c.want)
 	copy(c.best[i+1:c.n], c.best[i:])
-	c.best[i] = e
+	copy(c.far[i+1:c.n], c.far[i:])
+	c.best[i], c.far[i] = e, far
 }
 
 // TableCount counts a table's nodes.
