@@ -179,7 +179,13 @@ func TestHostilePeerExchange(t *testing.T) {
 	if greedy.closed != nil {
 		t.Errorf("six messages a minute: closed %v", greedy.closed)
 	}
-	delete(log.dials, s.Nodes[0].Host.Addr()) // the user has named it
+	for ip := range log.dials { //order: irrelevant
+		// Hosts of the simulator: the user has named the seed, and strangers have said
+		// of themselves where they listen.
+		if ip.As4()[0] < 77 {
+			delete(log.dials, ip)
+		}
+	}
 	of83 := checkDials(t, log.dials, v.Host.Addr())
 	if n := len(log.dials[victim]); n < 1 {
 		t.Error("the victim's address was never tried: the test tests nothing")
