@@ -64,7 +64,7 @@ const (
 	// maxRead is the longest Read.
 	maxRead = 256 << 10
 	// verifyBytes is how much one job verifies, but at least one piece.
-	verifyBytes = 4 << 20
+	verifyBytes = 8 << 20
 	// compactBytes is how long a state file may at least grow.
 	compactBytes = 256 << 10
 )

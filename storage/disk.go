@@ -5,10 +5,11 @@ package storage
 import (
 	"crypto/sha1"
 	"errors"
-	"hash"
 	"io"
 	"io/fs"
 	"sync"
+
+	"github.com/shoal-bt/shoal/internal/sha1x2"
 )
 
 // Disk is what workers need to run jobs: the files, those that are open, the state
@@ -38,7 +39,7 @@ func NewDisk(fs FS, maxFiles int) *Disk {
 		maxFiles = DefaultMaxFiles
 	}
 	d := &Disk{fs: fs, pool: newHandles(maxFiles), zeros: map[int64][20]byte{}, claims: map[uint64]*claim{}, roots: map[string]*sharedRoot{}}
-	d.scratch.New = func() any { return &scratch{sum: sha1.New()} }
+	d.scratch.New = func() any { return &scratch{sums: [2]*sha1x2.Digest{sha1x2.New(), sha1x2.New()}} }
 	return d
 }
 
@@ -66,7 +67,8 @@ type scratch struct {
 	one   [1][]byte
 	vec   [][]byte
 	spans []span
-	sum   hash.Hash
+	held  []byte
+	sums  [2]*sha1x2.Digest
 }
 
 func (d *Disk) getScratch() *scratch  { return d.scratch.Get().(*scratch) }
@@ -78,6 +80,14 @@ func (s *scratch) buffer(n int64) []byte {
 		s.buf = make([]byte, max(n, scratchBytes))
 	}
 	return s.buf[:n]
+}
+
+// hold returns n bytes that stay as they are while the buffer is used.
+func (s *scratch) hold(n int64) []byte {
+	if int64(len(s.held)) < n {
+		s.held = make([]byte, n)
+	}
+	return s.held[:n]
 }
 
 // zeroSum is the SHA-1 of n zeros.

@@ -4,8 +4,6 @@ package storage
 
 import (
 	"crypto/sha1"
-	"errors"
-	"io"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -100,83 +98,4 @@ func (k *readTask) run(d *Disk) {
 	defer d.putScratch(sc)
 	var room [maxRead / block.Size][]byte
 	k.err = k.store.read(sc, blocksVec(room[:0], k.blocks), k.off, k.req.Length)
-}
-
-// run hashes pieces on the disk. Pieces whose files are missing or short are bad
-// without being read.
-func (k *verifyTask) run(d *Disk) {
-	sc := d.getScratch()
-	defer d.putScratch(sc)
-	for i := range k.pieces {
-		p := &k.pieces[i]
-		err := k.piece(d, sc, p)
-		p.done = true
-		if err != nil && !absent(err) && !errors.Is(err, io.ErrUnexpectedEOF) && k.err == nil {
-			k.err = err
-		}
-	}
-	k.record()
-}
-
-// record notes at once which pieces are good, so that after a crash they are not
-// hashed again.
-func (k *verifyTask) record() {
-	var good []int32
-	for i := range k.pieces {
-		if k.pieces[i].ok && !k.pieces[i].had {
-			good = append(good, int32(k.pieces[i].index))
-		}
-	}
-	if len(good) > 0 {
-		rec := appendPieces(nil, recWritten, k.boot, good)
-		k.logged = int64(len(rec))
-		_ = k.store.record(rec) // if it fails, the next sync records them
-	}
-}
-
-func (k *verifyTask) piece(d *Disk, sc *scratch, p *verifyPiece) error {
-	off, n := k.store.lay.PieceOffset(p.index), k.store.lay.PieceSize(p.index)
-	if hole, err := k.store.hole(sc, off, n); hole || err != nil {
-		p.ok = hole && d.zeroSum(n) == p.want
-		return err
-	}
-	sc.sum.Reset()
-	for n > 0 {
-		buf := sc.buffer(min(n, scratchBytes))
-		if err := k.store.readInto(sc, buf, off); err != nil {
-			return err
-		}
-		sc.sum.Write(buf)
-		off, n = off+int64(len(buf)), n-int64(len(buf))
-		k.hashed += int64(len(buf))
-	}
-	var sum [sha1.Size]byte
-	sc.sum.Sum(sum[:0])
-	p.ok = sum == p.want
-	return nil
-}
-
-// hole reports whether a stretch of payload is nothing but a hole in a file. The
-// error says that a file is missing or too short.
-func (s *store) hole(sc *scratch, off, n int64) (bool, error) {
-	hole := true
-	err := s.each(sc, off, n, func(file int32, at, n int64) error {
-		if file >= 0 && !s.lay.hasData(file) {
-			return nil
-		}
-		h, err := s.open(file, false)
-		if err != nil {
-			return s.fault("read", file, err)
-		}
-		defer s.disk.pool.put(h)
-		next, err := h.NextData(at)
-		hole = hole && err == nil && next >= at+n
-		if hole {
-			if info, err := h.Stat(); err == nil && info.Size < at+n {
-				return io.ErrUnexpectedEOF
-			}
-		}
-		return nil
-	})
-	return hole && err == nil, err
 }
