@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -74,7 +75,8 @@ func (c *Core) Close(limit time.Duration) { c.session.Ref.Tell(closeAll{limit}) 
 // Torrent is a torrent of a session. Its methods may be called from any goroutine;
 // after its removal they return ErrClosed.
 type Torrent struct {
-	meta     *metainfo.Torrent
+	hash     metainfo.Hash
+	meta     atomic.Pointer[metainfo.Torrent]
 	in       actor.Inlet[torrentMsg]
 	governor actor.Ref[governorMsg]
 	session  actor.Inlet[sessionMsg]
@@ -83,11 +85,23 @@ type Torrent struct {
 	id       uint64
 }
 
-// Meta returns the torrent's description. It must not be changed.
-func (t *Torrent) Meta() *metainfo.Torrent { return t.meta }
+// Meta returns the torrent's description, nil as long as that of a magnet is not known.
+// It must not be changed.
+func (t *Torrent) Meta() *metainfo.Torrent { return t.meta.Load() }
 
-// Hash returns the torrent's info-hash.
-func (t *Torrent) Hash() metainfo.Hash { return t.meta.Hash }
+// Metadata waits until the torrent's description is known and returns it. The error says
+// why it will not be: the torrent has ended or failed, or ctx has.
+func (t *Torrent) Metadata(ctx context.Context) (*metainfo.Torrent, error) {
+	if m := t.Meta(); m != nil {
+		return m, nil
+	}
+	got, err := ask(ctx, t, func(r actor.Ref[gotMetadata]) torrentMsg { return askMetaInfo{r} })
+	return got.meta, errors.Join(err, closedOr(got.err))
+}
+
+// Hash returns the info-hash by which the torrent was added, which stays its name in the
+// session. Of a hybrid that was added by a link with one of its two hashes, Meta has both.
+func (t *Torrent) Hash() metainfo.Hash { return t.hash }
 
 // do sends a command and waits for its answer.
 func (t *Torrent) do(ctx context.Context, m func(actor.Ref[error]) torrentMsg) error {
@@ -196,14 +210,14 @@ func (t *Torrent) SetLimits(l Limits) { t.governor.Tell(setLimits{torrent: t.id,
 // Remove ends the torrent and forgets it, with its files if data says so. Trackers
 // have up to limit to hear of it.
 func (t *Torrent) Remove(ctx context.Context, data bool, limit time.Duration) error {
-	return t.end(ctx, remove{hash: t.meta.Hash, data: data, limit: limit})
+	return t.end(ctx, remove{hash: t.hash, data: data, limit: limit})
 }
 
 // Close ends the torrent in good order, as the end of its engine does: its files and
 // its record stay, and adding it again goes on where it stopped. Trackers have up to
 // limit to hear of it.
 func (t *Torrent) Close(ctx context.Context, limit time.Duration) error {
-	return t.end(ctx, remove{hash: t.meta.Hash, keep: true, limit: limit})
+	return t.end(ctx, remove{hash: t.hash, keep: true, limit: limit})
 }
 
 func (t *Torrent) end(ctx context.Context, m remove) error {
@@ -215,4 +229,9 @@ func (t *Torrent) end(ctx context.Context, m remove) error {
 }
 
 // String names the torrent for logs.
-func (t *Torrent) String() string { return fmt.Sprintf("%s (%v)", t.meta.Name, t.meta.Hash) }
+func (t *Torrent) String() string {
+	if m := t.Meta(); m != nil {
+		return fmt.Sprintf("%s (%v)", m.Name, t.hash)
+	}
+	return t.hash.String()
+}

@@ -43,12 +43,17 @@ type ahead struct {
 	leased bool
 }
 
-// NewReader makes a Reader of a file. ctx ends all waiting.
+// NewReader makes a Reader of a file, whose torrent must be known (see Metadata). ctx
+// ends all waiting.
 func (t *Torrent) NewReader(ctx context.Context, file metainfo.FileIndex) (*Reader, error) {
-	if file < 0 || int(file) >= len(t.meta.Files) {
-		return nil, fmt.Errorf("engine: file %d of %d", file, len(t.meta.Files))
+	meta := t.Meta()
+	switch {
+	case meta == nil:
+		return nil, ErrNoMetadata
+	case file < 0 || int(file) >= len(meta.Files):
+		return nil, fmt.Errorf("engine: file %d of %d", file, len(meta.Files))
 	}
-	return &Reader{t: t, ctx: ctx, file: &t.meta.Files[file], ahead: t.newAhead()}, nil
+	return &Reader{t: t, ctx: ctx, file: &meta.Files[file], ahead: t.newAhead()}, nil
 }
 
 func (t *Torrent) newAhead() ahead { return ahead{t: t, id: readerIDs.Add(1)} }
@@ -112,7 +117,7 @@ func (r *Reader) readSome(a *ahead, p []byte, off int64) (int, error) {
 	if off >= r.file.Length {
 		return 0, io.EOF
 	}
-	l := r.t.meta.Lengths
+	l := r.t.Meta().Lengths
 	piece, begin := l.Locate(r.file.Offset + off)
 	last, _ := l.Locate(min(l.PieceOffset(piece)+readAhead, r.file.Offset+r.file.Length-1))
 	if err := a.await(r.ctx, piece, max(last, piece)); err != nil {
@@ -171,7 +176,11 @@ func (a *ahead) await(ctx context.Context, piece, last metainfo.PieceIndex) erro
 // ReadPiece waits until one piece is verified, asking for it before others, and
 // returns its bytes.
 func (t *Torrent) ReadPiece(ctx context.Context, piece metainfo.PieceIndex) ([]byte, error) {
-	l := t.meta.Lengths
+	meta := t.Meta()
+	if meta == nil {
+		return nil, ErrNoMetadata
+	}
+	l := meta.Lengths
 	if !l.Valid(piece) {
 		return nil, fmt.Errorf("piece %d: the torrent has pieces 0 to %d", piece, l.Pieces()-1)
 	}

@@ -55,6 +55,7 @@ type session struct {
 type member struct {
 	child   actor.Child[torrentMsg]
 	t       *Torrent
+	wire    [][20]byte // the keys in byWire that are its own
 	removed []actor.Ref[error]
 }
 
@@ -93,6 +94,8 @@ func (s *session) Handle(c *actor.Ctx[sessionMsg], m sessionMsg) {
 		s.onRemove(m)
 	case crowded:
 		s.crowded = m.on
+	case learned:
+		s.onLearned(m)
 	case voted:
 		s.votes.add(m)
 	case torrentDown:
@@ -194,41 +197,84 @@ func (s *session) onAdd(c *actor.Ctx[sessionMsg], m add) {
 	m.reply.Tell(added{t, err})
 }
 
-func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torrent, error) {
-	meta := opt.Torrent
+// hashOf is what a torrent is known by, or why it can't be added.
+func (s *session) hashOf(opt *AddOptions) (metainfo.Hash, error) {
+	var hash metainfo.Hash
 	switch {
 	case s.closing:
-		return nil, ErrClosed
-	case meta == nil:
-		return nil, errors.New("engine: AddOptions.Torrent is missing")
-	case s.torrents[meta.Hash] != nil:
-		return nil, fmt.Errorf("%w: %v", ErrExists, meta.Hash)
-	case !meta.Hash.HasV1:
-		return nil, ErrV2
-	case meta.SSL:
-		return nil, ErrSSL
+		return hash, ErrClosed
+	case opt.Torrent != nil:
+		hash = opt.Torrent.Hash
+	case opt.Magnet != nil:
+		hash = opt.Magnet.Hash
+	default:
+		return hash, errors.New("engine: neither AddOptions.Torrent nor Magnet")
+	}
+	switch {
+	case s.there(hash) != nil:
+		return hash, fmt.Errorf("%w: %v", ErrExists, hash)
+	case opt.Torrent != nil:
+		return hash, acceptable(opt.Torrent)
+	case !hash.HasV1:
+		return hash, ErrV2
+	}
+	return hash, nil
+}
+
+// there returns the torrent that any of the hashes names, or nil.
+func (s *session) there(hash metainfo.Hash) *member {
+	for _, w := range hash.Wire() {
+		if m := s.byWire[w]; m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *session) makeTorrent(c *actor.Ctx[sessionMsg], opt *AddOptions) (*Torrent, error) {
+	hash, err := s.hashOf(opt)
+	if err != nil {
+		if errors.Is(err, ErrExists) && opt.Torrent == nil && len(opt.Magnet.Select) > 0 {
+			s.there(hash).child.Ref.Offer(alsoSelect{opt.Magnet.Select})
+		}
+		return nil, err
 	}
 	s.nextID++
+	mem := &member{t: &Torrent{hash: hash, governor: s.governor, session: s.self, disk: s.deps.Disk, store: s.nextID}}
+	mem.t.meta.Store(opt.Torrent)
 	cfg := s.torrentConfig(opt)
-	cfg.session = c.Self()
+	cfg.hash, cfg.session = hash, c.Self()
+	cfg.publish = actor.FuncRef(mem.t.meta.Store)
 	a, err := newTorrent(cfg)
 	if err != nil {
 		return nil, err
 	}
-	hash := meta.Hash
 	// Before the torrent can say anything itself.
 	s.emit.Tell(Event{Kind: TorrentAdded, Hash: hash, Path: opt.Dir})
-	mem := &member{}
 	mem.child = actor.Spawn(c, actor.Spec{Name: "torrent", Limit: torrentLimit(cfg.caps), Pump: commandWindow}, a,
 		func(e actor.Exit) sessionMsg { return torrentDown{hash, e} })
-	mem.t = &Torrent{meta: meta, in: mem.child.Inlet, governor: s.governor, id: mem.child.Ref.ID(),
-		session: s.self, disk: s.deps.Disk, store: s.nextID}
+	mem.t.in, mem.t.id = mem.child.Inlet, mem.child.Ref.ID()
 	s.torrents[hash] = mem
 	s.order = append(s.order, mem)
-	for _, w := range hash.Wire() {
-		s.byWire[w] = mem
-	}
+	s.route(mem, hash)
 	return mem.t, nil
+}
+
+// route lets connections that ask for any of the hashes find the torrent.
+func (s *session) route(mem *member, hash metainfo.Hash) {
+	for _, w := range hash.Wire() {
+		if s.byWire[w] == nil {
+			s.byWire[w] = mem
+			mem.wire = append(mem.wire, w)
+		}
+	}
+}
+
+// onLearned routes by the other hash of a hybrid as well, once that is known.
+func (s *session) onLearned(m learned) {
+	if mem := s.torrents[m.hash]; mem != nil {
+		s.route(mem, m.whole)
+	}
 }
 
 func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
@@ -237,11 +283,17 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		caps.TorrentPeers = opt.MaxPeers
 	}
 	cfg := torrentConfig{
-		deps: s.deps, governor: s.governor, emit: s.emit, meta: opt.Torrent, lengths: opt.Torrent.Lengths,
+		deps: s.deps, governor: s.governor, emit: s.emit,
 		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
 		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
 		caps: caps, limits: opt.Limits, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
 		private: opt.Private, noPEX: opt.NoPEX,
+	}
+	if opt.Torrent != nil {
+		cfg.meta, cfg.lengths = opt.Torrent, opt.Torrent.Lengths
+	} else {
+		cfg.magnet, cfg.choose = opt.Magnet, opt.Choose
+		cfg.peers = append(cfg.peers, found{literal(opt.Magnet.Peers), SourceMagnet})
 	}
 	if opt.NoTrackers {
 		cfg.trackers = [][]string{}
@@ -249,9 +301,19 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		cfg.given = opt.Trackers
 	}
 	if len(opt.Peers) > 0 {
-		cfg.peers = []found{{opt.Peers, SourceUser}}
+		cfg.peers = append(cfg.peers, found{opt.Peers, SourceUser})
 	}
 	return cfg
+}
+
+// literal are the addresses among hosts that are no names.
+func literal(hosts []metainfo.HostPort) (out []netip.AddrPort) {
+	for _, h := range hosts {
+		if ip, err := netip.ParseAddr(h.Host); err == nil {
+			out = append(out, netip.AddrPortFrom(ip.Unmap(), h.Port))
+		}
+	}
+	return out
 }
 
 func orString(v, d string) string {
@@ -295,7 +357,7 @@ func (s *session) onTorrentDown(c *actor.Ctx[sessionMsg], m torrentDown) {
 		return
 	}
 	delete(s.torrents, m.hash)
-	for _, w := range m.hash.Wire() {
+	for _, w := range mem.wire {
 		delete(s.byWire, w)
 	}
 	for i, x := range s.order {

@@ -71,6 +71,9 @@ type crowded struct{ on bool }
 // voted: a peer says what our address is. From: torrents. A hint.
 type voted struct{ ip, by netip.Addr }
 
+// learned: a torrent that was added by one of its hashes knows both now. From: torrents.
+type learned struct{ hash, whole metainfo.Hash }
+
 // torrentDown: a torrent has ended. Reserved by Spawn.
 type torrentDown struct {
 	hash metainfo.Hash
@@ -88,6 +91,7 @@ func (closeAll) sessionMsg()    {}
 func (torrentDown) sessionMsg() {}
 func (crowded) sessionMsg()     {}
 func (voted) sessionMsg()       {}
+func (learned) sessionMsg()     {}
 
 // SignalKind implements actor.Signal.
 func (crowded) SignalKind() uint8 { return 0 }

@@ -29,6 +29,7 @@ type torrent struct {
 	exchange exchange   // torrent_pex.go: what peers are told of each other
 	reader   leases     // torrent_reader.go: Readers' deadlines and waiters
 	count    counters   // torrent_stats.go
+	fetch    fetching   // torrent_metadata.go: how a torrent that began with a link finds its metadata
 	timer    [numTicks]actor.Timer
 }
 
@@ -38,7 +39,12 @@ type torrentConfig struct {
 	session  actor.Ref[sessionMsg]
 	governor actor.Ref[governorMsg]
 	emit     actor.Ref[Event]
-	meta     *metainfo.Torrent
+	hash     metainfo.Hash     // as it was added: names the torrent in the session
+	meta     *metainfo.Torrent // nil: not known yet
+	magnet   *metainfo.Magnet  // the link that it began with, or nil
+	choose   func(*metainfo.Torrent) ([]uint8, error)
+	selected bool // the link's selection of files has been taken
+	publish  actor.Ref[*metainfo.Torrent]
 	lengths  metainfo.Lengths
 	store    storage.ID
 	dir      string
@@ -73,6 +79,9 @@ func newTorrent(cfg torrentConfig) (*torrent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.meta != nil && cfg.hash.IsZero() {
+		cfg.hash = cfg.meta.Hash
+	}
 	t := &torrent{cfg: cfg, pieces: newPieces(cfg.lengths)}
 	t.pick.strategy = strategy
 	t.choke.strategy = choke
@@ -84,7 +93,8 @@ func newTorrent(cfg torrentConfig) (*torrent, error) {
 	return t, nil
 }
 
-// Start opens the torrent's storage; everything else waits for it.
+// Start opens the torrent's storage; everything else waits for it. Without metadata
+// that is looked for first.
 func (t *torrent) Start(c *actor.Ctx[torrentMsg]) {
 	t.self = c.Self()
 	t.pick.facts = facts{pieces: t.pieces, rand: c.Rand().Int32N}
@@ -93,7 +103,11 @@ func (t *torrent) Start(c *actor.Ctx[torrentMsg]) {
 	for _, f := range t.cfg.peers {
 		t.onFound(c, f)
 	}
-	t.openStorage()
+	if t.known() {
+		t.openStorage()
+	} else {
+		t.startFetching(c)
+	}
 }
 
 // Handle is the map of a torrent: what can happen to it, in the order of a life.
@@ -145,6 +159,10 @@ func (t *torrent) Handle(c *actor.Ctx[torrentMsg], m torrentMsg) {
 		t.onUrgent(c, m)
 	case await:
 		t.onAwait(m)
+	case askMetaInfo:
+		t.onAskMetaInfo(m)
+	case alsoSelect:
+		t.onAlsoSelect(c, m)
 	case askStats:
 		m.reply.Tell(t.stats(c.Now()))
 	case askPeers:
@@ -168,6 +186,7 @@ func (t *torrent) Handle(c *actor.Ctx[torrentMsg], m torrentMsg) {
 // news of our pieces, who is unchoked, whom to dial.
 func (t *torrent) Flush(c *actor.Ctx[torrentMsg]) {
 	t.pick.facts.now = c.Now()
+	t.fetchMetadata(c)
 	t.disk.send(t.cfg.deps.Disk)
 	t.tellStances()
 	t.sendCancels()
@@ -186,6 +205,7 @@ func (t *torrent) Stop(c *actor.Ctx[torrentMsg], why error) {
 	}
 	t.disk.drop()
 	t.disk.failAll(why)
+	t.answerWaiters(gotMetadata{err: why})
 	t.reader.failAll(why)
 	t.cfg.governor.Tell(leave{c.ID()})
 }
@@ -269,6 +289,7 @@ func (t *torrent) onTick(c *actor.Ctx[torrentMsg], kind tickKind) {
 		t.feedAll()
 	case tickOpen:
 		t.lookAgain()
+	case tickMetadata: // Flush sees what is due
 	case tickFarewell:
 		t.onFarewell()
 	case tickPEX:

@@ -19,14 +19,11 @@ type announcing struct {
 
 // startAnnouncing spawns the announcer at the first start, and says Start.
 func (t *torrent) startAnnouncing(c *actor.Ctx[torrentMsg]) {
-	tiers := t.cfg.meta.Trackers
-	if t.cfg.trackers != nil {
-		tiers = t.cfg.trackers
-	}
+	tiers := t.tiers()
 	if t.news.child.IsZero() {
 		a := tracker.NewAnnouncer(tracker.AnnouncerConfig{
-			Client: t.cfg.deps.Trackers, InfoHash: t.cfg.meta.Hash, PeerID: t.cfg.ourID,
-			Port: t.cfg.port, Key: t.cfg.key, Tiers: tiers, Private: t.cfg.meta.Private,
+			Client: t.cfg.deps.Trackers, InfoHash: t.cfg.hash, PeerID: t.cfg.ourID,
+			Port: t.cfg.port, Key: t.cfg.key, Tiers: tiers, Private: t.private(),
 			Reply: actor.Adapt(t.self, announcedMsg),
 		})
 		t.news.child = actor.Spawn(c, tracker.Spec(announcerWindow), a,
@@ -40,6 +37,17 @@ func (t *torrent) startAnnouncing(c *actor.Ctx[torrentMsg]) {
 		t.tellAnnouncer(tracker.Add{URLs: t.cfg.extra, Origin: tracker.FromUser})
 	}
 	t.tellAnnouncer(tracker.Start{Facts: t.facts()})
+}
+
+// tiers are the trackers that the torrent comes with, or its link.
+func (t *torrent) tiers() [][]string {
+	switch {
+	case t.cfg.trackers != nil:
+		return t.cfg.trackers
+	case t.known():
+		return t.cfg.meta.Trackers
+	}
+	return t.outer().Trackers
 }
 
 // givenTiers is how many tiers of trackers a user may give: there is room for as many
@@ -80,7 +88,11 @@ func (t *torrent) facts() tracker.Facts {
 }
 
 // left is what is missing of the whole torrent, for "left" means "needed to be a seed".
+// Negative: nobody knows yet.
 func (t *torrent) left() int64 {
+	if !t.known() {
+		return -1
+	}
 	have := t.pieces.have.Count()
 	if have == 0 {
 		return t.pieces.l.Total()
@@ -124,7 +136,7 @@ func (t *torrent) onAnnounced(c *actor.Ctx[torrentMsg], a tracker.Answer) {
 		t.onFound(c, found{a.Peers, source})
 	case tracker.Report:
 		t.news.note(a)
-		t.cfg.emit.Tell(Event{Kind: TrackerReport, Hash: t.cfg.meta.Hash, URL: a.URL, Report: trackerStats(a, c.Now())})
+		t.cfg.emit.Tell(Event{Kind: TrackerReport, Hash: t.cfg.hash, URL: a.URL, Report: trackerStats(a, c.Now())})
 	case tracker.Finished:
 		t.news.ending--
 		t.maybeEnd(c)

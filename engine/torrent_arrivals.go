@@ -37,6 +37,7 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 	if r.extended != nil {
 		t.onExtended(c, p, r.extended)
 	}
+	t.onMetadata(c.Now(), p, r.metadata)
 	if r.has != nil {
 		t.onBitfield(p, r.has)
 	}

@@ -69,7 +69,7 @@ func (t *torrent) serveHungry(c *actor.Ctx[torrentMsg]) {
 		return
 	}
 	t.pick.again = actor.Never
-	if t.pick.rebuild {
+	if t.pick.rebuild && t.known() {
 		t.pick.rebuild = false
 		t.pick.strategy.Rebuild(&t.pick.facts)
 	}

@@ -104,7 +104,7 @@ func (b *blame) leave(s sender) { b.left = appendCapped(b.left, s, maxLeft) }
 func (t *torrent) pieceBad(c *actor.Ctx[torrentMsg], part *partial, sums []uint64) {
 	t.count.hashFails++
 	t.count.wasted += t.pieces.l.PieceSize(part.piece)
-	t.cfg.emit.Tell(Event{Kind: PieceFailed, Hash: t.cfg.meta.Hash, Piece: part.piece})
+	t.cfg.emit.Tell(Event{Kind: PieceFailed, Hash: t.cfg.hash, Piece: part.piece})
 	who, disk := part.contributors(), part.from(0)
 	if len(who) == 1 && !disk {
 		t.convict(t.senderOf(who[0]), part.piece)
@@ -225,16 +225,24 @@ func (t *torrent) convict(s sender, piece metainfo.PieceIndex) {
 	if t.blame.isGuilty(s.id) || !s.addr.IsValid() {
 		return
 	}
+	t.ban(s, Event{Kind: PeerBanned, Piece: piece, Err: fmt.Errorf("%v sent bad data in piece %d", s.addr, piece)})
+	t.reviewParole()
+}
+
+// ban ends all connections to a liar, for good, and tells why.
+func (t *torrent) ban(s sender, why Event) {
+	if t.blame.isGuilty(s.id) || !s.addr.IsValid() {
+		return
+	}
 	t.blame.add(s, !t.cfg.perIP || transport.IsLocal(s.addr.Addr()))
 	t.count.banned++
 	t.swarm.book.remove(s.addr)
 	t.swarm.book.remove(s.dial)
-	t.cfg.emit.Tell(Event{Kind: PeerBanned, Hash: t.cfg.meta.Hash, Addr: s.addr, Piece: piece,
-		Err: fmt.Errorf("%v sent bad data in piece %d", s.addr, piece)})
+	why.Hash, why.Addr = t.cfg.hash, s.addr
+	t.cfg.emit.Tell(why)
 	for _, p := range t.swarm.list {
 		if !p.gone && (p.id == s.id || t.blame.isBanned(p.addr, p.remote)) {
 			t.drop(p, errBanned)
 		}
 	}
-	t.reviewParole()
 }

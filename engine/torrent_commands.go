@@ -17,6 +17,9 @@ import (
 // pieces that are not wanted any more is cancelled.
 func (t *torrent) onSetPriorities(c *actor.Ctx[torrentMsg], m setPriorities) {
 	switch {
+	case !t.known():
+		m.reply.Tell(ErrNoMetadata)
+		return
 	case len(m.file) != len(t.cfg.meta.Files):
 		m.reply.Tell(fmt.Errorf("%d priorities for %d files", len(m.file), len(t.cfg.meta.Files)))
 		return
@@ -24,8 +27,13 @@ func (t *torrent) onSetPriorities(c *actor.Ctx[torrentMsg], m setPriorities) {
 		m.reply.Tell(ErrBusy)
 		return
 	}
-	t.cfg.options.Priority = append([]uint8(nil), m.file...)
-	t.tellSelection(m.reply)
+	t.selectFiles(c, slices.Clone(m.file), m.reply)
+}
+
+// selectFiles makes a selection the torrent's, at once.
+func (t *torrent) selectFiles(c *actor.Ctx[torrentMsg], prio []uint8, reply actor.Ref[error]) {
+	t.cfg.options.Priority = prio
+	t.tellSelection(reply)
 	t.applyPriorities()
 	t.recount()
 	for _, a := range t.pieces.open {
@@ -37,6 +45,20 @@ func (t *torrent) onSetPriorities(c *actor.Ctx[torrentMsg], m setPriorities) {
 		t.settle(c)
 	}
 	t.feedEverybody()
+}
+
+// onAlsoSelect wants more files. Before the metadata is there they join the link's own.
+func (t *torrent) onAlsoSelect(c *actor.Ctx[torrentMsg], m alsoSelect) {
+	switch {
+	case !t.known():
+		if t.cfg.magnet != nil && len(t.cfg.magnet.Select) > 0 { // otherwise all are wanted
+			both := *t.cfg.magnet
+			both.Select = slices.Concat(both.Select, m.ranges)
+			t.cfg.magnet = &both
+		}
+	case t.cfg.options.Priority != nil && t.disk.open && !t.life.closing:
+		t.selectFiles(c, t.selection(m.ranges, slices.Clone(t.cfg.options.Priority)), actor.Ref[error]{})
+	}
 }
 
 // tellSelection tells storage which files are wanted.
@@ -119,6 +141,8 @@ func (t *torrent) onRecheck(c *actor.Ctx[torrentMsg], m recheck) {
 	switch {
 	case t.life.finishing:
 		m.reply.Tell(ErrClosed)
+	case !t.known():
+		m.reply.Tell(ErrNoMetadata)
 	case t.disk.check.running:
 		t.disk.checks = append(t.disk.checks, m.reply)
 	case t.disk.opening:
@@ -166,12 +190,21 @@ func (t *torrent) addExtra(urls []string) {
 }
 
 func (t *torrent) onMove(m move) {
+	if !t.known() { // nothing is there that would have to be moved
+		t.cfg.dir = m.dir
+		m.reply.Tell(nil)
+		return
+	}
 	t.request(m.reply, func() { t.cfg.dir = m.dir }, func(k uint64) storage.Message {
 		return storage.Move{ID: t.cfg.store, Dir: m.dir, Cookie: k}
 	})
 }
 
 func (t *torrent) onRename(m rename) {
+	if !t.known() {
+		m.reply.Tell(ErrNoMetadata)
+		return
+	}
 	t.request(m.reply, func() { t.noteRenamed(m.file, m.path) }, func(k uint64) storage.Message {
 		return storage.Rename{ID: t.cfg.store, File: m.file, Path: m.path, Cookie: k}
 	})

@@ -66,7 +66,7 @@ func (t *torrent) armDial(c *actor.Ctx[torrentMsg]) {
 // mayConnect reports whether the torrent wants connections at all: a seed dials
 // nobody it does not have to, but answers whoever comes.
 func (t *torrent) mayConnect() bool {
-	return t.life.state == Downloading || t.life.state == Seeding
+	return t.life.state == Downloading || t.life.state == Seeding || t.life.state == FetchingMetadata
 }
 
 // onDialsGranted makes as many connections as the governor lets us.
@@ -136,7 +136,7 @@ func (t *torrent) dial(c *actor.Ctx[torrentMsg], x *candidate) {
 	p.trans = tr.Name()
 	t.spawnPeer(c, p, nil, begin{
 		transport: tr,
-		dial:      transport.Dial{Addr: x.addr, Origin: x.source.origin(), InfoHash: t.cfg.meta.Hash, Timeout: dialTime},
+		dial:      transport.Dial{Addr: x.addr, Origin: x.source.origin(), InfoHash: t.cfg.hash, Timeout: dialTime},
 	})
 }
 

@@ -13,6 +13,7 @@ func (t *torrent) onExtended(_ *actor.Ctx[torrentMsg], p *peerEntry, e *extended
 		t.exchange.due = true // it is to be told of all that are there
 	}
 	p.extended = *e
+	t.offersMetadata(p)
 	if e.yourIP.IsValid() {
 		t.cfg.session.Offer(voted{ip: e.yourIP, by: p.addr.Addr()})
 	}

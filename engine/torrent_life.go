@@ -12,6 +12,7 @@ var ErrClosed = errors.New("torrent closed")
 
 // life is a torrent's state and what is pending in it. Owner: the torrent.
 //
+//	FetchingMetadata, of a link -> Starting
 //	Starting -> Checking -> Downloading <-> Seeding
 //	              |  ^           |  ^
 //	              v  |           v  |
@@ -32,7 +33,7 @@ func (t *torrent) setState(s State) {
 	if t.life.state != s {
 		t.life.state = s
 		t.choke.due = true
-		t.cfg.emit.Tell(Event{Kind: StateChanged, Hash: t.cfg.meta.Hash, State: s, Err: t.life.err})
+		t.cfg.emit.Tell(Event{Kind: StateChanged, Hash: t.cfg.hash, State: s, Err: t.life.err})
 	}
 }
 
@@ -40,6 +41,7 @@ func (t *torrent) setState(s State) {
 func (t *torrent) ready(c *actor.Ctx[torrentMsg]) {
 	t.count.done = t.countDone()
 	t.reader.all(t.pieces)
+	t.tellEarlyPeers()
 	t.pick.rebuild = true
 	if t.life.paused {
 		t.setState(Paused)
@@ -65,7 +67,7 @@ func (t *torrent) settle(c *actor.Ctx[torrentMsg]) {
 	fresh := complete && !t.life.complete
 	t.life.complete = complete
 	if fresh {
-		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.meta.Hash})
+		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.hash})
 		t.save(c)
 	}
 	if alone := t.needsNobody(); alone != t.swarm.book.noSeed {
@@ -99,9 +101,10 @@ func (t *torrent) fail(c *actor.Ctx[torrentMsg], err error) {
 	t.dropAll(err)
 	t.stopAnnouncing(pauseAnnounce)
 	t.reader.failAll(err)
+	t.answerWaiters(gotMetadata{err: err})
 	t.disk.failChecks(err)
 	if !told {
-		t.cfg.emit.Tell(Event{Kind: TorrentFailed, Hash: t.cfg.meta.Hash, Err: err})
+		t.cfg.emit.Tell(Event{Kind: TorrentFailed, Hash: t.cfg.hash, Err: err})
 	}
 	if errors.Is(err, storage.ErrMissing) && !t.life.finishing {
 		t.after(c, missingEvery, tickOpen)
@@ -124,6 +127,10 @@ func (t *torrent) onResume(c *actor.Ctx[torrentMsg], m resume) {
 	t.life.paused = false
 	switch t.life.state {
 	case Paused:
+		if !t.known() {
+			t.startFetching(c)
+			break
+		}
 		t.ready(c)
 	case Failed:
 		t.reopen(c)
@@ -133,8 +140,14 @@ func (t *torrent) onResume(c *actor.Ctx[torrentMsg], m resume) {
 
 // reopen tries again after a failure.
 func (t *torrent) reopen(c *actor.Ctx[torrentMsg]) {
+	if t.fetch.err != nil {
+		t.fail(c, t.fetch.err) // it would come to the same
+		return
+	}
 	t.life.err = nil
 	switch {
+	case !t.known():
+		t.startFetching(c)
 	case t.disk.opening: // under way
 	case t.disk.check.failed:
 		t.startCheck(c, t.disk.check.which, actor.Ref[error]{})
@@ -158,6 +171,7 @@ func (t *torrent) onFinish(c *actor.Ctx[torrentMsg], m finish) {
 	f.limit = m.limit
 	t.dropAll(ErrClosed)
 	t.reader.failAll(ErrClosed)
+	t.answerWaiters(gotMetadata{err: ErrClosed})
 	t.stopAnnouncing(f.limit)
 	t.after(c, max(f.limit, 0), tickFarewell)
 	if t.life.state != Failed {

@@ -61,6 +61,10 @@ type finish struct {
 	data   bool
 }
 
+// alsoSelect wants more files, if they are not wanted yet: a link to a torrent that is
+// there already names them (BEP 53). From: session. A hint.
+type alsoSelect struct{ ranges []metainfo.FileRange }
+
 // Commands of a person or program. From: session, at most commandWindow in all;
 // each is answered at its reply.
 type setPriorities struct {
@@ -225,6 +229,7 @@ const (
 	tickLease                    // a Reader's lease ends
 	tickHungry                   // somebody may have what it was refused
 	tickOpen                     // files that have disappeared may be back
+	tickMetadata                 // a request for metadata is late, or somebody may be asked again
 	tickFarewell                 // trackers have had their time to hear "stopped"
 	tickPEX                      // some peer may be told of others
 	numTicks
@@ -236,6 +241,7 @@ func (pause) torrentMsg()         {}
 func (resume) torrentMsg()        {}
 func (finish) torrentMsg()        {}
 func (setPriorities) torrentMsg() {}
+func (alsoSelect) torrentMsg()    {}
 func (setStrategy) torrentMsg()   {}
 func (recheck) torrentMsg()       {}
 func (reannounce) torrentMsg()    {}

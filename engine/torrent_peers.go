@@ -72,6 +72,7 @@ type peerEntry struct {
 	hungry    bool    // in the list of those to serve
 	waiting   bool    // its need could not be met
 	parole    bool
+	informed  bool        // it has sent metadata
 	proven    bool        // some of its blocks are in a verified piece
 	cancels   *assignment // of this turn
 
@@ -126,14 +127,18 @@ func (t *torrent) newEntry(c *actor.Ctx[torrentMsg], addr netip.AddrPort, source
 
 // spawnPeer starts the peer's actor; in is the connection if it came in.
 func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transport.Accepted, b begin) {
-	have := t.pieces.have.Clone()
+	var have *bits.Set // nil: nobody knows how many pieces there are
+	if t.known() {
+		set := t.pieces.have.Clone()
+		have = &set
+	}
 	p.stance.uploadOnly = t.uploadOnly()
 	cfg := peerConfig{
 		id: p.id, torrent: t.self, torrentActor: c.ID(), governor: t.cfg.governor,
 		disk: t.cfg.deps.Disk, store: t.cfg.store,
-		lengths: t.cfg.lengths, infoHash: t.cfg.meta.Hash.V1, ourID: t.cfg.ourID,
+		lengths: t.cfg.lengths, infoHash: t.cfg.hash.V1, ourID: t.cfg.ourID,
 		version: t.cfg.version, port: t.cfg.port, addr: p.addr,
-		have: &have, log: t.pieces.log, lim: t.swarm.limits, stance: p.stance, info: t.info(), pex: t.mayPEX(),
+		have: have, log: t.pieces.log, lim: t.swarm.limits, stance: p.stance, info: t.info(), pex: t.mayPEX(),
 	}
 	if in != nil {
 		cfg.link, cfg.theirs = in.Link, &in.Handshake
@@ -193,6 +198,9 @@ const redundantAfter = time.Minute
 
 // makeRoom ends the oldest connection that is of no use to either side.
 func (t *torrent) makeRoom(now actor.Time) bool {
+	if !t.known() {
+		return false // nobody can tell yet who is of use
+	}
 	for _, p := range t.swarm.list {
 		if p.live && !p.gone && p.wants == 0 && !p.state.interested && p.since.Add(redundantAfter) <= now {
 			t.drop(p, errFull)
@@ -221,7 +229,7 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	if !t.armed(tickSave) {
 		t.after(c, saveEvery, tickSave)
 	}
-	t.cfg.emit.Tell(Event{Kind: PeerConnected, Hash: t.cfg.meta.Hash, Addr: p.addr})
+	t.cfg.emit.Tell(Event{Kind: PeerConnected, Hash: t.cfg.hash, Addr: p.addr})
 }
 
 // unwelcome says why a peer that has shaken hands must go.
@@ -299,7 +307,10 @@ func (t *torrent) release(p *peerEntry) {
 	p.has = nil
 	t.disownAll(p)
 	t.endLeases(p)
-	if p.state.down > 0 {
+	if t.fetch.f != nil {
+		t.fetch.f.gone(p.id)
+	}
+	if p.state.down > 0 || p.informed {
 		t.blame.leave(p.sender())
 	}
 	t.choke.forget(p)
@@ -332,7 +343,7 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	}
 	t.swarm.nextDial = c.Now()
 	if p.live {
-		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.meta.Hash, Addr: p.addr, Err: m.exit.Err})
+		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.hash, Addr: p.addr, Err: m.exit.Err})
 	} else if m.exit.Err != nil {
 		t.swarm.noteFailure(fmt.Sprintf("%v: %v", p.addr, m.exit.Err))
 	}

@@ -70,8 +70,13 @@ func (t *torrent) load(value []byte) {
 		return // storage's checksum held, so it is of another version: begin anew
 	}
 	t.count.downEver, t.count.upEver = s.downEver, s.upEver
-	if t.cfg.options.Priority == nil && len(s.priority) == len(t.cfg.meta.Files) {
-		t.cfg.options.Priority = s.priority
+	if len(s.priority) == len(t.cfg.meta.Files) {
+		switch {
+		case t.cfg.options.Priority == nil:
+			t.cfg.options.Priority = s.priority
+		case t.cfg.selected: // by a link: its files join those that are wanted already
+			t.cfg.options.Priority = t.selection(t.cfg.magnet.Select, s.priority)
+		}
 	}
 	for _, a := range s.peers {
 		t.swarm.book.add(a, SourceResume)

@@ -65,7 +65,7 @@ func (t *torrent) wantedBytes() (n int64) {
 // stats makes a snapshot.
 func (t *torrent) stats(now clock.Time) TorrentStats {
 	s := TorrentStats{
-		InfoHash: t.cfg.meta.Hash, Name: t.cfg.meta.Name, Dir: t.cfg.dir, State: t.life.state,
+		InfoHash: t.cfg.hash, Name: t.name(), Dir: t.cfg.dir, State: t.life.state,
 		Total: t.pieces.l.Total(), Wanted: t.wantedBytes(), Done: t.count.done,
 		Pieces: t.pieces.l.Pieces(), Have: t.pieces.have.Count(),
 		Down: t.count.down, Up: t.count.up,
@@ -76,6 +76,9 @@ func (t *torrent) stats(now clock.Time) TorrentStats {
 		NoSpace: t.disk.space, ETA: -1, Availability: t.availability(),
 		Checked: t.disk.check.done, CheckTotal: t.disk.check.total,
 		Field: t.pieces.have.AppendWire(nil), Failures: t.swarm.failures,
+	}
+	if t.fetch.f != nil {
+		s.MetadataDone, s.MetadataTotal = t.fetch.f.progress()
 	}
 	switch {
 	case t.life.err != nil:
@@ -125,6 +128,9 @@ func (t *torrent) peerStats(now clock.Time) []PeerStats {
 }
 
 func (t *torrent) fileStats() []FileStats {
+	if !t.known() {
+		return nil
+	}
 	out := make([]FileStats, len(t.cfg.meta.Files))
 	for i := range t.cfg.meta.Files {
 		f := &t.cfg.meta.Files[i]

@@ -156,7 +156,7 @@ func (t *torrent) onStored(c *actor.Ctx[torrentMsg], a storage.Answer) {
 	case storage.Trouble:
 		t.onTrouble(a)
 	case storage.FileDone:
-		t.cfg.emit.Tell(Event{Kind: FileCompleted, Hash: t.cfg.meta.Hash, File: a.File, Path: a.Path})
+		t.cfg.emit.Tell(Event{Kind: FileCompleted, Hash: t.cfg.hash, File: a.File, Path: a.Path})
 	case storage.Done:
 		t.onDone(a)
 	case storage.Closed:
@@ -184,7 +184,7 @@ func (t *torrent) onOpened(c *actor.Ctx[torrentMsg], a storage.Opened) {
 	if a.Dir != "" {
 		t.cfg.dir = a.Dir
 	}
-	given := t.cfg.options.Priority != nil
+	given := t.cfg.options.Priority != nil && !t.cfg.selected
 	t.load(a.Saved)
 	t.applyPriorities()
 	t.setHave(a.Have)
@@ -334,7 +334,7 @@ func (t *torrent) pieceVerified(c *actor.Ctx[torrentMsg], part *partial) {
 
 // tellPiece says that a piece is verified and written.
 func (t *torrent) tellPiece(p metainfo.PieceIndex) {
-	t.cfg.emit.Tell(Event{Kind: PieceVerified, Hash: t.cfg.meta.Hash, Piece: p})
+	t.cfg.emit.Tell(Event{Kind: PieceVerified, Hash: t.cfg.hash, Piece: p})
 }
 
 // refetch throws a piece's blocks away: all of them are asked for again.
@@ -350,7 +350,7 @@ func (t *torrent) refetch(part *partial) {
 // onTrouble: while the disk is in trouble nothing is asked for, and seeding goes on.
 func (t *torrent) onTrouble(a storage.Trouble) {
 	t.disk.trouble, t.disk.space = a.Err, a.Space
-	t.cfg.emit.Tell(Event{Kind: DiskTrouble, Hash: t.cfg.meta.Hash, Err: a.Err, NoSpace: a.Space})
+	t.cfg.emit.Tell(Event{Kind: DiskTrouble, Hash: t.cfg.hash, Err: a.Err, NoSpace: a.Space})
 	if a.Err == nil {
 		t.feedEverybody()
 	}

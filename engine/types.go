@@ -15,6 +15,7 @@ type Source uint8
 const (
 	SourceUser Source = iota
 	SourceResume
+	SourceMagnet // a link's x.pe
 	SourceTracker
 	SourceLocalTracker // at a private address, which may name private ones
 	SourceLSD
@@ -29,6 +30,8 @@ func (s Source) origin() transport.Origin {
 	switch s {
 	case SourceUser, SourceResume:
 		return transport.FromUser
+	case SourceMagnet:
+		return transport.FromTorrent
 	case SourceTracker:
 		return transport.FromTracker
 	case SourceLocalTracker, SourceLSD, SourceLocalPEX:
@@ -61,10 +64,11 @@ const (
 	Seeding                  // all that is wanted is there
 	Paused
 	Stopping
-	Failed // see TorrentStats.Err
+	Failed           // see TorrentStats.Err
+	FetchingMetadata // of a link: peers are looked for and asked
 )
 
-var stateNames = [...]string{"starting", "checking", "downloading", "seeding", "paused", "stopping", "failed"}
+var stateNames = [...]string{"starting", "checking", "downloading", "seeding", "paused", "stopping", "failed", "metadata"}
 
 // String returns the state as one lower-case word.
 func (s State) String() string { return stateNames[s] }
