@@ -136,6 +136,7 @@ func (t *Table) newcomer(e entry, now clock.Time) Placed {
 	}
 	if r := t.rivalOf(&e, nil); r != nil {
 		if r.state(now) != Bad {
+			t.dropSpares(e.at)
 			return Refused
 		}
 		t.evict(r.at, now)
@@ -207,31 +208,41 @@ func (t *Table) place(e entry, now clock.Time) Placed {
 			b.nodes, b.changed = append(b.nodes, e), stampOf(now)
 			return Added
 		}
-		if v := b.victim(&e, now); v != nil {
+		if v := b.bad(); v != nil {
 			*v, b.changed = e, stampOf(now)
 			return Added
 		}
 		// "no more nodes may be added unless our own node ID falls within the range of
 		// the bucket. In that case, the bucket is replaced by two new buckets"
 		if i < len(t.buckets)-1 || len(t.buckets) == IDBits {
-			t.spare(e)
-			return Spare
+			return t.displace(b, e, now)
 		}
 		t.split()
+		t.fill(i, now)
+		t.fill(i+1, now)
 	}
 }
 
-// victim is the node of a full bucket that makes room for e: "If any nodes in the
-// bucket are known to have become bad, then one is replaced by the new node." So is
-// one whose id does not fit its address, by one whose id does.
-func (b *bucket) victim(e *entry, now clock.Time) *entry {
+// displace puts a node in the place of one whose id does not fit its address, if its
+// own does: then the other waits, else it does.
+func (t *Table) displace(b *bucket, e entry, now clock.Time) Placed {
+	for i := range b.nodes {
+		if n := &b.nodes[i]; e.flags&^n.flags&secure != 0 {
+			e, *n, b.changed = *n, e, stampOf(now)
+			t.spare(e)
+			return Added
+		}
+	}
+	t.spare(e)
+	return Spare
+}
+
+// bad is the node that failed most: "If any nodes in the bucket are known to have
+// become bad, then one is replaced by the new node."
+func (b *bucket) bad() *entry {
 	var v *entry
 	for i := range b.nodes {
-		n := &b.nodes[i]
-		switch {
-		case n.fails >= badAfter && (v == nil || v.fails < n.fails):
-			v = n
-		case e.flags&secure != 0 && n.flags&secure == 0 && v == nil:
+		if n := &b.nodes[i]; n.fails >= badAfter && (v == nil || v.fails < n.fails) {
 			v = n
 		}
 	}

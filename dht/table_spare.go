@@ -75,7 +75,7 @@ func (t *Table) Failed(c Contact, now clock.Time) {
 	if e.fails < badAfter {
 		return
 	}
-	if s := t.candidate(b); s != nil {
+	if s := t.candidate(b, e); s != nil {
 		t.promote(b, s, e, now)
 	}
 }
@@ -84,7 +84,7 @@ func (t *Table) Failed(c Contact, now clock.Time) {
 func (t *Table) fill(i int, now clock.Time) {
 	b := &t.buckets[i]
 	for len(b.nodes) < t.limit(i) {
-		s := t.candidate(b)
+		s := t.candidate(b, nil)
 		if s == nil {
 			return
 		}
@@ -93,13 +93,14 @@ func (t *Table) fill(i int, now clock.Time) {
 	}
 }
 
-// candidate is the spare to be promoted: of those that answered, and whose subnet has
-// no node, one whose id fits its address, then the one that answered fastest.
-func (t *Table) candidate(b *bucket) *entry {
+// candidate is the spare to be promoted, in the place of not or into a free one: of
+// those that answered, and whose subnet has no other node, one whose id fits its
+// address, then the one that answered fastest.
+func (t *Table) candidate(b *bucket, not *entry) *entry {
 	var best *entry
 	for i := range b.spares {
 		s := &b.spares[i]
-		if s.replied == 0 || t.rivalOf(s, nil) != nil {
+		if s.replied == 0 || t.rivalOf(s, not) != nil {
 			continue
 		}
 		if best == nil || s.flags&secure > best.flags&secure ||
@@ -123,7 +124,7 @@ func (t *Table) promote(b *bucket, s, to *entry, now clock.Time) {
 // ("the least recently seen node is pinged"), full buckets with spares first. Its
 // outcome must be told by Replied or Failed; until then it is not given again.
 func (t *Table) NextPing(now clock.Time) (Contact, bool) {
-	e := t.wanted(now)
+	e := t.wanted()
 	if e == nil {
 		e = t.doubted(now)
 	}
@@ -135,10 +136,10 @@ func (t *Table) NextPing(now clock.Time) (Contact, bool) {
 }
 
 // wanted is a spare that would get a place if it answered, in the closest bucket.
-func (t *Table) wanted(now clock.Time) *entry {
+func (t *Table) wanted() *entry {
 	for i := len(t.buckets) - 1; i >= 0; i-- {
 		b := &t.buckets[i]
-		if len(b.nodes) >= t.limit(i) && !b.hasBad() {
+		if len(b.nodes) >= t.limit(i) && b.bad() == nil {
 			continue
 		}
 		var best *entry
@@ -152,15 +153,6 @@ func (t *Table) wanted(now clock.Time) *entry {
 		}
 	}
 	return nil
-}
-
-func (b *bucket) hasBad() bool {
-	for i := range b.nodes {
-		if b.nodes[i].fails >= badAfter {
-			return true
-		}
-	}
-	return false
 }
 
 // doubted is the questionable node that was heard of least recently.
