@@ -115,7 +115,7 @@ func (t *Table) Replied(c Contact, rtt time.Duration, now clock.Time) Placed {
 // or to another network; but nobody can take the place of a good node by its name.
 func (t *Table) again(old, e *entry, now clock.Time) Placed {
 	if old.at != e.at {
-		if old.at.ip != e.at.ip && (old.state(now) == Good || t.rivalOf(e, old) != nil) {
+		if old.at.ip != e.at.ip && old.state(now) == Good || t.rivalOf(e, old) != nil {
 			return Refused
 		}
 		t.dropSpares(e.at)
@@ -141,10 +141,10 @@ func (t *Table) newcomer(e entry, now clock.Time) Placed {
 		}
 		t.evict(r.at, now)
 	}
-	if s := find(t.bucket(e.id).spares, e.contact()); s != nil {
-		e.queried = s.queried
-	}
 	t.dropSpares(e.at)
+	if b := t.bucket(e.id); findID(b.spares, e.id) != nil {
+		b.spares = remove(b.spares, findID(b.spares, e.id)) // it was named at another address
+	}
 	return t.place(e, now)
 }
 
@@ -218,8 +218,9 @@ func (t *Table) place(e entry, now clock.Time) Placed {
 			return t.displace(b, e, now)
 		}
 		t.split()
-		t.fill(i, now)
-		t.fill(i+1, now)
+		for ; i < len(t.buckets); i++ {
+			t.fill(i, now)
+		}
 	}
 }
 
@@ -249,13 +250,22 @@ func (b *bucket) bad() *entry {
 	return v
 }
 
-// split replaces the last bucket by two.
+// split replaces the last bucket by two. Behind the wide buckets the halves may be too
+// small for all: the last is split again, of the other the newest have to wait.
 func (t *Table) split() {
 	i := len(t.buckets) - 1
 	t.buckets = append(t.buckets, bucket{changed: t.buckets[i].changed})
 	old, last := &t.buckets[i], &t.buckets[i+1]
 	old.nodes, last.nodes = t.part(old.nodes, i)
 	old.spares, last.spares = t.part(old.spares, i)
+	for n := t.limit(i); len(old.nodes) > n; {
+		e := old.nodes[len(old.nodes)-1]
+		old.nodes = old.nodes[:len(old.nodes)-1]
+		t.spare(e)
+	}
+	if len(last.nodes) > t.limit(i+1) {
+		t.split()
+	}
 }
 
 // part separates those that share exactly i bits with us from those that share more.

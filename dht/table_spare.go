@@ -2,9 +2,14 @@ package dht
 
 import "github.com/shoal-bt/shoal/internal/clock"
 
-// spare keeps a node that waits for a place. Of one address there is one.
+// spare keeps a node that waits for a place, unless it is bad. Of one address there is
+// one.
 func (t *Table) spare(e entry) {
 	t.dropSpares(e.at)
+	if e.fails >= badAfter {
+		return
+	}
+	e.fails, e.flags = 0, e.flags&^pinging
 	b := t.bucket(e.id)
 	if s := findID(b.spares, e.id); s != nil {
 		if s.replied == 0 || e.replied != 0 {
