@@ -1,14 +1,16 @@
 // Package archtest holds the rules of ARCHITECTURE.md as tests, so that the
 // design is checked by the same "go test ./..." as the behaviour.
 //
-// The rules come in four groups:
+// The rules come in five groups:
 //
 //   - imports.go: who may import whom, which packages are pure, and which
 //     modules from outside are allowed where;
 //   - handlers.go: what the files of actors may not do (wait, read a clock, draw
 //     global randomness, touch files or sockets);
 //   - order.go: ranging over a map, whose order must not reach a message;
-//   - shape.go: package comments, length of functions and files.
+//   - shape.go: package comments, length of functions and files;
+//   - decoders.go: what reads bytes from outside has a fuzz target, by the list in
+//     decoders_table.go.
 //
 // A file that begins with a comment line "//pump: ..." is a pump or worker: a loop
 // around the blocking call that the comment names, with no decisions in it. Such

@@ -28,6 +28,11 @@ func TestRepository(t *testing.T) {
 			}
 		})
 	}
+	t.Run("decoders", func(t *testing.T) {
+		for _, p := range tree.Decoders(decoders) {
+			t.Error(p)
+		}
+	})
 }
 
 // rules are the groups of rules by the name of their file.
