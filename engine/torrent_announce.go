@@ -143,7 +143,8 @@ func (t *torrent) onAnnounced(c *actor.Ctx[torrentMsg], a tracker.Answer) {
 	}
 }
 
-// knowOwn takes our address as a tracker sees it (BEP 24), which ranks candidates.
+// knowOwn takes our address as a tracker sees it (BEP 24), or most peers, which ranks
+// candidates.
 func (t *torrent) knowOwn(ip netip.Addr) {
 	if own := netip.AddrPortFrom(ip.Unmap(), t.cfg.port); ip.IsValid() && own != t.swarm.book.own {
 		t.swarm.book.rankBy(own)

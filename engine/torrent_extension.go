@@ -15,7 +15,10 @@ func (t *torrent) onExtended(_ *actor.Ctx[torrentMsg], p *peerEntry, e *extended
 	p.extended = *e
 	t.offersMetadata(p)
 	if e.yourIP.IsValid() {
-		t.cfg.session.Offer(voted{ip: e.yourIP, by: p.addr.Addr()})
+		x := voted{ip: e.yourIP, by: p.addr.Addr()}
+		t.cfg.session.Offer(x)
+		t.swarm.votes.add(x)
+		t.knowOwnByVotes(e.yourIP.Is4())
 	}
 }
 

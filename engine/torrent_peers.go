@@ -38,6 +38,9 @@ type swarm struct {
 	nextDial  actor.Time // when to look for somebody to dial; Never: when something changes
 	armedDial actor.Time // when tickDial comes, if it is armed
 	pace      dialPace
+	votes     addressVotes // for our address, of this torrent's peers
+	byVote    bool         // book.own is their winner
+	replaced  actor.Time   // when a peer last made way for another
 	limits    limited
 	failures  []string // the last reasons why no connection came about
 }
@@ -181,7 +184,7 @@ func (t *torrent) refuse(c *actor.Ctx[torrentMsg], m arrived, from netip.AddrPor
 		return errSelf
 	case t.takenIP(from.Addr(), (*peerEntry).admitted):
 		return errTwice
-	case (m.crowded || t.full()) && !t.makeRoom(c.Now()):
+	case (m.crowded || t.full()) && !t.makeRoom(c.Now()) && !t.makeWay(c.Now(), from):
 		return errFull
 	}
 	return nil

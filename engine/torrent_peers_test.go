@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -391,4 +394,25 @@ func TestConnectionsDuringACheckAreRefused(t *testing.T) {
 	tt.wantIdle("nor is anybody dialed", "b")
 	tt.answer(storage.CheckDone{Have: setOf(ttPieces, 1)})
 	tt.want("b", "until it is over", "dial 45.13.98.7:6881")
+}
+
+// TestPeersMakeWayByPriority is BEP 40: who is ranked above those that are connected
+// gets in although the torrent is full, and they do not come back for the same place.
+func TestPeersMakeWayByPriority(t *testing.T) {
+	tt := leeching(t, func(tt *testTorrent) { tt.cfg.caps.TorrentPeers = 2 })
+	tt.tor.knowOwn(netip.MustParseAddr("45.13.200.1"))
+	rank := func(name string) uint32 { return peerPriority(tt.tor.swarm.book.own, tt.at(name)) }
+	// Names from the highest rank to the lowest.
+	names := strings.Split("abcdef", "")
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(rank(b), rank(a)) })
+	first, second, third, last := names[0], names[1], names[2], names[5]
+	tt.peer(third, 0, 1)
+	tt.peer(second, 0, 1)
+	tt.knock(first)
+	tt.want(first, "nobody is replaced in its first minute", "refused: no room for more peers")
+	tt.pass(replaceAfter)
+	tt.knock(last)
+	tt.want(last, "its rank is too low", "refused: no room for more peers")
+	tt.knock(first)
+	tt.want(third, "of those who are there the lowest", "interested", "end: no room for more peers")
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"iter"
 	"net/netip"
 	"sync"
 
@@ -162,6 +163,18 @@ func (n *Network) Cut(a, b *Host) {
 
 // Connections returns how many connections stand.
 func (n *Network) Connections() int { return len(n.conns) - n.ended }
+
+// Pairs ranges over the hosts of the connections that stand, in order of their making:
+// who dialed first. A connection of two hosts may have become another's double.
+func (n *Network) Pairs() iter.Seq2[*Host, *Host] {
+	return func(yield func(a, b *Host) bool) {
+		for _, p := range n.conns {
+			if !p.over && !yield(p.ends[0].host, p.ends[1].host) {
+				return
+			}
+		}
+	}
+}
 
 // Latency returns the time from one host to another.
 func (n *Network) Latency(a, b *Host) clock.Duration {

@@ -33,6 +33,12 @@ type Config struct {
 	Join     time.Duration // leechers arrive evenly over this span
 	Memory   int64         // slab of each node (default 8 MiB)
 
+	Unreachable  int           // per cent of the leechers are behind NATs
+	MaxPeers     int32         // connections of each node (default: the engine's)
+	TrackerPeers int           // that the tracker names at a time (default 50)
+	TrackerDies  time.Duration // when it answers no more; 0: never
+	NoPEX        bool
+
 	Picker, Choker string
 	// Known, if set, takes the tracker away: it names the nodes, by number, whose
 	// addresses a node is given when it starts.
@@ -73,14 +79,17 @@ type Swarm struct {
 
 // Node is one engine of the swarm.
 type Node struct {
-	Host     *sim.Host
-	Number   int
-	Torrent  *engine.Torrent
-	Seed     bool
-	Complete clock.Time            // when it had everything; 0: not yet
-	Events   [32]int               // how many of each kind
-	Pieces   []metainfo.PieceIndex // verified, in order
-	Err      error
+	Host    *sim.Host
+	Number  int
+	Torrent *engine.Torrent
+	Seed    bool
+	Left    bool // by Leave
+	// Unreachable nodes are behind a NAT.
+	Unreachable bool
+	Complete    clock.Time            // when it had everything; 0: not yet
+	Events      [32]int               // how many of each kind
+	Pieces      []metainfo.PieceIndex // verified, in order
+	Err         error
 
 	s     *Swarm
 	core  *engine.Core
@@ -101,6 +110,12 @@ func New(cfg Config) (*Swarm, error) {
 	s := &Swarm{World: w, Meta: meta, cfg: cfg, left: cfg.Leechers,
 		Net:     sim.NewNetwork(w, sim.NetConfig{Latency: cfg.Latency, Jitter: cfg.Jitter, Lifetime: cfg.Lifetime}),
 		Tracker: sim.NewTracker(w)}
+	if cfg.TrackerPeers > 0 {
+		s.Tracker.Max = cfg.TrackerPeers
+	}
+	if cfg.TrackerDies > 0 {
+		w.After(cfg.TrackerDies, func() { s.Tracker.Down = true })
+	}
 	for range cfg.Seeds {
 		s.node(true, 0)
 	}
@@ -128,7 +143,11 @@ func (s *Swarm) node(seed bool, after time.Duration) {
 	if seed {
 		up = s.cfg.SeedUp
 	}
-	n := &Node{s: s, Number: len(s.Nodes), Seed: seed, Host: s.Net.Host(sim.HostConfig{Up: up, Down: s.cfg.Down})}
+	// Evenly among the leechers, whatever the seed.
+	i := len(s.Nodes) - s.cfg.Seeds
+	behind := !seed && (i+1)*s.cfg.Unreachable/100 > i*s.cfg.Unreachable/100
+	n := &Node{s: s, Number: len(s.Nodes), Seed: seed, Unreachable: behind,
+		Host: s.Net.Host(sim.HostConfig{Up: up, Down: s.cfg.Down, Unreachable: behind})}
 	s.Nodes = append(s.Nodes, n)
 	s.World.After(after, n.start)
 }
@@ -145,7 +164,8 @@ func (n *Node) start() {
 	}
 	deps := engine.Deps{World: w, Slab: n.slab, Disk: n.disk.Ref, Trackers: n.s.Tracker.Client(n.Host.Addr()),
 		Transports: []transport.Transport{tr}}
-	add := engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker}
+	add := engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker,
+		MaxPeers: n.s.cfg.MaxPeers, NoPEX: n.s.cfg.NoPEX}
 	cfg := engine.Config{}
 	if n.s.cfg.Known != nil {
 		cfg.Listen = n.Addr()
