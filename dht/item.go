@@ -136,3 +136,14 @@ func (m *Msg) SetItem(it *Item) {
 		m.Salt = it.Salt
 	}
 }
+
+// AnswerGet writes a stored item into the reply to the query q. "The optional seq field
+// specifies that an item's value should only be sent if its sequence number is greater
+// than the given value": else the sequence number goes alone.
+func (m *Msg) AnswerGet(q *Msg, it *Item) {
+	if it.Mutable && q.Has&HasSeq != 0 && it.Seq <= q.Seq {
+		m.Seq, m.Has = it.Seq, m.Has|HasSeq
+		return
+	}
+	m.SetItem(it)
+}

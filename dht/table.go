@@ -17,9 +17,11 @@ const wideBuckets = 4
 
 // TableOptions choose the shape of a Table. Zero fields mean the default.
 type TableOptions struct {
-	// Wide makes the first four buckets 16, 8, 4 and 2 times as large. Most lookups
-	// begin there: 15 of 16 targets fall into these buckets, and a choice of 128
-	// instead of 8 saves a lookup about a round. It costs about 12 KiB.
+	// Wide makes the first four buckets 16, 8, 4 and 2 times as large. Lookups begin
+	// there: 15 of 16 targets fall into these buckets, and a choice of 128 nodes
+	// instead of 8 is worth four bits. In a network of 10,000 nodes it takes a lookup
+	// with three queries at a time 1.3 rounds instead of 1.9 to learn of the closest
+	// node; it costs 11 kB.
 	Wide bool
 	// Spares is how many replacements a bucket keeps; default K.
 	Spares int
