@@ -43,6 +43,8 @@ func marksOf(budget int) marks {
 const (
 	// runBlocks is how many blocks in order are worth a hash job: 256 KiB.
 	runBlocks = 16
+	// mateTime is how long a run that could be hashed waits for another piece's.
+	mateTime = 3 * time.Millisecond
 	// writeBlocks is the most that small pieces are merged to: 1 MiB.
 	writeBlocks = 64
 	// syncEvery and syncBytes bound what a power cut can cost: ADR 0005.

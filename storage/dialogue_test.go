@@ -115,7 +115,7 @@ func TestVerifiedPieceIsReadFromMemoryBeforeItIsWritten(t *testing.T) {
 	r.open(tt, Options{})
 	r.manual = true
 	r.blocks(tt, 0)
-	r.settle()
+	r.run(10 * time.Millisecond)
 	for r.step("hash") {
 	}
 	b, err := r.read(0, 16384, 32768)
@@ -132,21 +132,73 @@ func TestVerifiedPieceIsReadFromMemoryBeforeItIsWritten(t *testing.T) {
 	r.stop()
 }
 
+// seq is the blocks from..to-1.
+func seq(from, to int) (out []metainfo.BlockIndex) {
+	for b := from; b < to; b++ {
+		out = append(out, metainfo.BlockIndex(b))
+	}
+	return out
+}
+
+func TestTwoPiecesAreHashedTogether(t *testing.T) {
+	r := newRig(t, 6)
+	r.start()
+	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 3 << 20})
+	e := MakeTorrent(t, 1<<20, 2, TestFile{Path: "y", N: 3 << 20})
+	r.open(tt, Options{})
+	r.openAs(2, e, payloadDir, Options{})
+	r.manual = true
+	hash := func(why string, bytes int64) {
+		t.Helper()
+		if len(r.jobs) != 1 || r.jobs[0].Bytes() != bytes {
+			t.Fatalf("%s: jobs %v, want one of %d bytes", why, r.jobs, bytes)
+		}
+		r.step("hash")
+		for r.step("write") {
+		}
+	}
+	r.blocks(tt, 0)
+	r.settle()
+	if len(r.jobs) != 0 {
+		t.Error("a piece that is there alone waits for another")
+	}
+	r.blocks(tt, 1, seq(0, 20)...)
+	r.settle()
+	hash("as much of the first piece as there is of the second", 40<<14)
+	r.blocks(tt, 1, seq(20, 24)...)
+	r.settle()
+	if len(r.jobs) != 0 {
+		t.Error("too short a run is no mate")
+	}
+	r.blocks(tt, 1, seq(24, 64)...)
+	r.settle()
+	hash("the rest of both", 88<<14)
+	r.blocks(tt, 2)
+	b := NewBlocks(2)
+	b.Entries = e.Entries(r.slab, 0)
+	b.Entries[9].Data.Bytes()[5]++
+	r.send(b)
+	r.settle()
+	hash("pieces of two torrents", 2<<20)
+	for range 4 {
+		if d := want[PieceDone](r, "four pieces"); d.OK != (d.ID == 1) {
+			t.Errorf("only the second torrent's is bad: %+v", d)
+		}
+	}
+	r.manual = false
+	r.wantFiles(tt)
+	r.quiet()
+}
+
 func TestPiecesAreHashedInOrderFromRuns(t *testing.T) {
 	r := newRig(t, 6)
 	r.start()
 	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 1 << 20})
 	r.open(tt, Options{})
 	r.manual = true
-	seq := func(from, to int) (out []metainfo.BlockIndex) {
-		for b := from; b < to; b++ {
-			out = append(out, metainfo.BlockIndex(b))
-		}
-		return out
-	}
 	hashes := func(why string, bytes ...int64) {
 		t.Helper()
-		r.settle()
+		r.run(10 * time.Millisecond)
 		for _, n := range bytes {
 			if len(r.jobs) == 0 || r.jobs[0].Kind() != "hash" || r.jobs[0].Bytes() != n {
 				t.Fatalf("%s: want a hash of %d bytes", why, n)

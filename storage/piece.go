@@ -1,12 +1,10 @@
 package storage
 
 import (
-	"crypto/sha1"
-	"hash"
-
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/internal/block"
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/sha1x2"
 	"github.com/shoal-bt/shoal/metainfo"
 )
 
@@ -32,7 +30,7 @@ type piece struct {
 	memory int32          // blocks in slots
 	edge   int32          // the first block that is neither here nor stored
 	cursor int32          // blocks that went into sum
-	sum    hash.Hash
+	sum    *sha1x2.Digest
 	bad    bool // phantom payload with a mark
 
 	queued  bool // in the torrent's hashq
@@ -40,6 +38,7 @@ type piece struct {
 	spill   bool // a worker writes its blocks as they are
 	kept    bool // the torrent has been told that it waits for the disk
 	touched clock.Time
+	lonely  clock.Time // since when its run waits for another piece's; 0: it does not
 }
 
 // reset makes pc the piece p of t, with no block.
@@ -54,7 +53,7 @@ func (pc *piece) reset(t *torrent, p metainfo.PieceIndex) {
 	}
 	stored.Reset()
 	if sum == nil {
-		sum = sha1.New()
+		sum = sha1x2.New()
 	}
 	sum.Reset()
 	*pc = piece{t: t, index: p, n: n, slots: slots[:n], stored: stored, sum: sum}

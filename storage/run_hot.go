@@ -3,23 +3,45 @@
 package storage
 
 import (
-	"crypto/sha1"
-
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/internal/sha1x2"
 	"github.com/shoal-bt/shoal/metainfo"
 )
 
-// run hashes blocks from memory. Only those that have been stored unverified are
-// read back.
+// run hashes blocks from memory, those of two pieces together. Only those that have
+// been stored unverified are read back.
 func (k *hashTask) run(d *Disk) {
-	for b := k.first; b < k.first+k.n; b++ {
+	m := k.mate
+	if m == nil {
+		k.alone(d, 0)
+		return
+	}
+	both := min(k.inMemory(), m.inMemory())
+	for i := range both {
+		sha1x2.Write2(k.sum, m.sum, k.slots[k.first+i].Bytes(), m.slots[m.first+i].Bytes())
+	}
+	k.alone(d, both)
+	m.alone(d, both)
+}
+
+// inMemory returns how many blocks from the first on need not be read back.
+func (k *hashTask) inMemory() (n int32) {
+	for n < k.n && k.slots[k.first+n] != nil {
+		n++
+	}
+	return n
+}
+
+// alone hashes all blocks but the first skip, and compares.
+func (k *hashTask) alone(d *Disk, skip int32) {
+	for b := k.first + skip; b < k.first+k.n; b++ {
 		if slot := k.slots[b]; slot != nil {
-			k.sum.Write(slot.Bytes())
+			_, _ = k.sum.Write(slot.Bytes())
 			continue
 		}
-		k.err = k.stored1(d, b, func(p []byte) { k.sum.Write(p) })
+		k.err = k.stored1(d, b, func(p []byte) { _, _ = k.sum.Write(p) })
 		if k.err != nil {
 			return
 		}
@@ -27,9 +49,7 @@ func (k *hashTask) run(d *Disk) {
 	if !k.final {
 		return
 	}
-	var sum [sha1.Size]byte
-	k.sum.Sum(sum[:0])
-	if k.ok = sum == k.want; !k.ok {
+	if k.ok = sumOf(k.sum) == k.want; !k.ok {
 		k.fingerprint(d)
 	}
 }

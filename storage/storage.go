@@ -38,6 +38,7 @@ type Storage struct {
 	budget budgetState
 	sync   syncState
 	verify verifyState
+	hashes hashState
 }
 
 // bootState: nothing is opened before the state folder is.
@@ -112,6 +113,8 @@ func (s *Storage) Handle(c *actor.Ctx[Message], m Message) {
 		s.onJob(c, m)
 	case syncTick:
 		s.onSyncTick(c)
+	case mateTick:
+		s.hashes.timer = false
 	case roomTick:
 		s.budget.roomTimer = false
 	case retryTick:

@@ -1,10 +1,9 @@
 package storage
 
 import (
-	"hash"
-
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/internal/sha1x2"
 	"github.com/shoal-bt/shoal/metainfo"
 )
 
@@ -21,7 +20,7 @@ type hashTask struct {
 	slots    []*block.Block // of the whole piece; nil where stored
 	stored   *bits.Set
 	first, n int32 // blocks to hash
-	sum      hash.Hash
+	sum      *sha1x2.Digest
 	size     int64
 	final    bool
 	usesDisk bool
@@ -31,16 +30,33 @@ type hashTask struct {
 	ok   bool
 	sums []uint64 // of a bad piece's blocks
 	err  error    // stored blocks could not be read
+
+	mate *hashTask // of another piece, hashed at the same time; nil if there is none
 }
 
 func (k *hashTask) kind() string { return "hash" }
-func (k *hashTask) bytes() int64 { return k.size }
-func (k *hashTask) drop()        { k.pc.release() }
+
+func (k *hashTask) bytes() int64 {
+	if k.mate != nil {
+		return k.size + k.mate.size
+	}
+	return k.size
+}
+
+func (k *hashTask) drop() {
+	k.pc.release()
+	if k.mate != nil {
+		k.mate.pc.release()
+	}
+}
 
 // reset empties the task for reuse. Sums belong to the torrent now.
 func (k *hashTask) reset() { *k = hashTask{} }
 
-func (k *hashTask) phantom(bool) {
+func (k *hashTask) phantom(whole bool) {
+	if k.mate != nil {
+		k.mate.phantom(whole)
+	}
 	k.ok = !k.bad
 	if k.final && !k.ok {
 		k.sums = phantomSums(k.slots)
