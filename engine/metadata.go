@@ -63,13 +63,14 @@ const (
 //
 // Pure; owner: the torrent.
 type metaFetch struct {
-	hash  metainfo.Hash
-	peers []*metaPeer // in the order of their coming
-	tries []*metaTry  // under way
-	over  map[metaKey]uint8
-	mixed map[int64][]metaEvidence // by size: attempts of several hands that failed
-	liars []peerID                 // to be banned; the caller takes them
-	raw   []byte                   // the metadata, verified
+	hash   metainfo.Hash
+	peers  []*metaPeer // in the order of their coming
+	tries  []*metaTry  // under way
+	over   map[metaKey]uint8
+	mixed  map[int64][]metaEvidence // by size: attempts of several hands that failed
+	liars  []peerID                 // to be banned; the caller takes them
+	guilty []peerID                 // those that were among them
+	raw    []byte                   // the metadata, verified
 }
 
 // metaKey names an attempt: of all who announce a size, or of one of them.
@@ -188,7 +189,8 @@ func (f *metaFetch) strike(p *metaPeer) {
 
 // convict leaves a peer out for good.
 func (f *metaFetch) convict(id peerID) {
-	if !slices.Contains(f.liars, id) {
+	if !slices.Contains(f.guilty, id) {
+		f.guilty = appendCapped(f.guilty, id, maxBans)
 		f.liars = append(f.liars, id)
 	}
 	f.gone(id)
