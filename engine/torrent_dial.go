@@ -92,8 +92,8 @@ func (t *torrent) nextCandidate(now actor.Time) *candidate {
 		case t.listeningAt(x.addr) != nil: // connected already; stays busy
 		case t.takenIP(x.addr.Addr(), (*peerEntry).admitted):
 			x.busy, x.next = false, now.Add(reconnectAfter)
-		case x.source.rumour() && t.swarm.pace.after(x.addr.Addr()) > now:
-			x.busy, x.next = false, t.swarm.pace.after(x.addr.Addr())
+		case t.swarm.pace.after(x.addr.Addr(), x.source) > now:
+			x.busy, x.next = false, t.swarm.pace.after(x.addr.Addr(), x.source)
 		default:
 			t.swarm.pace.note(x.addr.Addr(), now)
 			return x

@@ -226,6 +226,10 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	p.live, p.since = true, c.Now()
 	t.swarm.live++
 	t.swarm.book.connected(p.dial)
+	if !p.incoming && transport.IsLocal(p.addr.Addr()) {
+		t.swarm.pace.worked(p.addr.Addr()) // there may be others at this address
+		t.swarm.book.wakeIP(p.addr.Addr(), c.Now())
+	}
 	t.exchange.changed(p)
 	p.child.Ref.Notify(haves{t.pieces.log})
 	t.choke.due = true

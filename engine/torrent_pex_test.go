@@ -311,6 +311,43 @@ func TestSweepsAreFew(t *testing.T) {
 	}
 }
 
+// A neighbour, or who pretends to be one, names many ports of another: a few are tried in
+// a minute, unless peers answer there.
+func TestNeighboursAreNotScanned(t *testing.T) {
+	tt := leeching(t, func(tt *testTorrent) { tt.dials = 1 << 20 })
+	var addrs []netip.AddrPort
+	for i := range 100 {
+		addrs = append(addrs, netip.AddrPortFrom(netip.MustParseAddr("192.168.0.7"), uint16(1000+i)))
+	}
+	tt.tell(found{addrs, SourceLSD})
+	tried := func(answer func(*fakePeer)) (n int) {
+		for _, p := range tt.members { //order: irrelevant
+			if p.dialing && !p.hasEnded {
+				n++
+				answer(p)
+			}
+		}
+		return n
+	}
+	fails := func(p *fakePeer) { p.child.Tell(fakeQuit{errRemote}) }
+	total := 0
+	for range 300 {
+		total += tried(fails)
+		tt.pass(time.Second)
+	}
+	if total < 4*neighbourTries || total > 6*neighbourTries {
+		t.Errorf("%d tries in 5 minutes", total)
+	}
+	total = 0
+	for range 60 {
+		total += tried(func(p *fakePeer) { tt.shakeAs(p.name, ttID(p.name[len(p.name)-4:])) })
+		tt.pass(time.Second)
+	}
+	if total < 50 {
+		t.Errorf("all answer, and %d were tried", total)
+	}
+}
+
 // Twenty peers name all the ports of one victim: it is tried once a minute, whoever names
 // it, while each of its neighbours is tried at once.
 func TestNobodyIsKnockedAtOften(t *testing.T) {
@@ -343,7 +380,7 @@ func TestNobodyIsKnockedAtOften(t *testing.T) {
 	}
 	for ip, at := range tries { //order: irrelevant
 		for i := 1; i < len(at); i++ {
-			if gap := at[i] - at[i-1]; gap < rumourPace-time.Second {
+			if gap := at[i] - at[i-1]; gap < paceSpan-time.Second {
 				t.Fatalf("%v was tried again after %v", ip, gap)
 			}
 		}
