@@ -48,6 +48,14 @@ type Config struct {
 	// ManyPerIP allows several connections from one public address.
 	ManyPerIP bool
 
+	// NoDHT, NoPEX and NoLSD do without these ways to find peers (BEP 5, 11, 14). An
+	// engine that listens on a loopback address, but is not bound to it, does without
+	// LSD: nobody in the network could connect.
+	NoDHT, NoPEX, NoLSD bool
+	// DHTBootstrap are nodes to begin with, host:port. nil: DefaultBootstrap, or none if
+	// the engine can be reached from this machine only; empty: none.
+	DHTBootstrap []string
+
 	// Transports replaces the built-in ones: each is made when the engine starts.
 	// See transport.Transport for how to write one.
 	Transports []func(transport.Env) transport.Transport

@@ -166,7 +166,7 @@ func ExampleTorrent_Close() {
 	dir, state := tempDir(), tempDir()
 	defer os.RemoveAll(dir)
 	defer os.RemoveAll(state)
-	e := must(engine.New(engine.Config{NoListen: true, StateDir: state}))
+	e := must(engine.New(engine.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), StateDir: state}))
 	defer e.Close(time.Second)
 	t := seeding(e, dir)
 	fmt.Println("hashed:", must(t.Stats(ctx)).Rehashed)

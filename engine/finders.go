@@ -57,6 +57,7 @@ type finders struct {
 	local struct {
 		child actor.Child[lsd.Message]
 		fails int
+		why   string // no socket of it is open
 	}
 	turns  turns
 	told   sources
@@ -121,6 +122,8 @@ func (f *finders) Handle(c *actor.Ctx[findersMsg], m findersMsg) {
 		f.onStats(c, m)
 	case lsdDown:
 		f.onLSDDown(c, m)
+	case lsdStats:
+		f.onLSDStats(c, m)
 	case wantTurn:
 		f.turns.add(m)
 	case turnOver:
@@ -181,6 +184,8 @@ func (f *finders) onTick(c *actor.Ctx[findersMsg], m findersTick) {
 		f.startNode(c, m.family)
 	case tickLSD:
 		f.startLSD(c)
+	case tickHeard:
+		f.askLSD()
 	case tickStats:
 		f.askStats(m.family)
 	case tickTurns: // Flush gives it
@@ -361,6 +366,20 @@ func (f *finders) startLSD(c *actor.Ctx[findersMsg]) {
 	actorOf := lsd.New(lsd.Config{Open: f.cfg.deps.Multicast, Groups: groups, Port: f.port, Local: f.cfg.deps.IsNeighbour})
 	f.local.child = actor.Spawn(c, actor.Spec{Name: "lsd", Limit: lsd.Limit(findersLimit / 2)}, actorOf,
 		func(e actor.Exit) findersMsg { return lsdDown{e} })
+	f.arm(c, c.Now().Add(healthEvery), findersTick{kind: tickHeard})
+}
+
+func (f *finders) askLSD() {
+	f.local.child.Ref.Tell(lsd.AskStats{Reply: actor.Adapt(f.self, func(s lsd.Stats) findersMsg { return lsdStats{s} })})
+}
+
+func (f *finders) onLSDStats(c *actor.Ctx[findersMsg], m lsdStats) {
+	every := healthCalm
+	f.local.why = ""
+	if m.Sockets == 0 && len(m.Errs) > 0 {
+		f.local.why, every = m.Errs[0], healthEvery
+	}
+	f.arm(c, c.Now().Add(every), findersTick{kind: tickHeard})
 }
 
 func (f *finders) onLSDDown(c *actor.Ctx[findersMsg], _ lsdDown) {
@@ -371,7 +390,7 @@ func (f *finders) onLSDDown(c *actor.Ctx[findersMsg], _ lsdDown) {
 
 // sources is what torrents are told.
 func (f *finders) sources() sources {
-	s := sources{finders: f.self, dhtOff: true, lsdOff: f.cfg.noLSD || f.cfg.deps.Multicast == nil, lsd: f.local.child.Ref}
+	s := sources{finders: f.self, dhtOff: true, lsdOff: f.cfg.noLSD || f.cfg.deps.Multicast == nil, lsd: f.local.child.Ref, lsdWhy: f.local.why}
 	for i := range f.nodes {
 		n := &f.nodes[i]
 		s.dht[i] = n.child.Ref

@@ -23,6 +23,7 @@ type sources struct {
 	dhtOff  bool                      // the session has none, and will not
 	dhtUp   bool                      // a node has found others
 	lsdOff  bool
+	lsdWhy  string // why nobody can be heard there
 }
 
 // begin them: the port of the session's listening is known; 0: it only dials.
@@ -89,6 +90,9 @@ type nodeStats struct {
 	dht.Stats
 }
 
+// lsdStats answers AskStats.
+type lsdStats struct{ lsd.Stats }
+
 // findersTick is a timer of the finders.
 type findersTick struct {
 	kind   findersTimer
@@ -100,6 +104,7 @@ type findersTimer uint8
 const (
 	tickAgain findersTimer = iota // a node or its socket is made anew
 	tickLSD                       // LSD is made anew
+	tickHeard                     // LSD is asked how it is
 	tickStats                     // the nodes are asked how they are
 	tickTurns                     // there may be a turn to give
 )
@@ -113,6 +118,7 @@ func (udpOpened) findersMsg()    {}
 func (tableKept) findersMsg()    {}
 func (nodeDown) findersMsg()     {}
 func (lsdDown) findersMsg()      {}
+func (lsdStats) findersMsg()     {}
 func (nodeStats) findersMsg()    {}
 func (findersTick) findersMsg()  {}
 

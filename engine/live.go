@@ -76,6 +76,17 @@ func (e *Engine) Addrs(ctx context.Context) ([]netip.AddrPort, error) {
 	return b.addrs, closedOr(errors.Join(err, b.err))
 }
 
+// DHT returns the way to the engine's nodes of the DHT.
+func (e *Engine) DHT() DHT {
+	return DHT{func(ctx context.Context) (dhtDoors, error) {
+		in, err := actor.Ask(ctx, e.core.session.Inlet, func(r actor.Ref[actor.Inlet[findersMsg]]) sessionMsg { return askDHT{r} })
+		if err != nil || in.IsZero() {
+			return dhtDoors{}, err
+		}
+		return askDoors(ctx, in)
+	}}
+}
+
 // SetLimits changes the session's rate limits, at once.
 func (e *Engine) SetLimits(l Limits) { e.core.governor.Ref.Tell(setLimits{limits: l}) }
 
@@ -91,6 +102,7 @@ type below struct {
 	workers  *storage.LiveWorkers
 	trackers *tracker.LiveClient
 	diskGone chan struct{}
+	finders  *findersBelow
 }
 
 func newBelow(world *actor.Live, cfg *Config) *below {
@@ -104,6 +116,8 @@ func newBelow(world *actor.Live, cfg *Config) *below {
 	network := transport.NewNet(transport.NetConfig{Bind: cfg.Bind})
 	b.trackers = tracker.NewLiveClient(tracker.ClientConfig{UserAgent: "shoal/" + Version, Network: trackerNet{network}})
 	b.deps = Deps{World: world, Slab: slab, Disk: b.disk.Ref, Trackers: b.trackers}
+	b.finders = newFindersBelow(network, bindOr(cfg.Bind, cfg.Listen.Addr()), cfg.StateDir)
+	b.finders.fill(&b.deps)
 	env := transport.Env{Slab: slab}
 	if cfg.Transports == nil {
 		b.deps.Transports = []transport.Transport{transport.NewTCP(env, network)}
@@ -130,6 +144,7 @@ func (b *below) close(world *actor.Live) error {
 	<-b.diskGone
 	err := b.workers.Close()
 	b.trackers.Close()
+	b.finders.close()
 	world.Close()
 	return err
 }

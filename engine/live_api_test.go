@@ -525,7 +525,7 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 	addTo(t, seed, AddOptions{Torrent: meta, Dir: from})
 	e, _ := start(Config{Limits: Limits{Down: 200 << 10}})
 	events, _ := e.Events(1000)
-	silent, err := New(Config{NoListen: true})
+	silent, err := New(Config{NoListen: true, NoDHT: true, NoLSD: true})
 	check(t, err)
 	// In the middle of a download, with a Reader, a dial to nowhere and a dead tracker.
 	tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr, ap("127.0.0.1:1")},
@@ -592,7 +592,7 @@ func TestAddWhileClosing(t *testing.T) {
 		meta[i] = small(t, fmt.Sprint("t", i))
 	}
 	for range 5 {
-		e, err := New(Config{NoListen: true})
+		e, err := New(Config{NoListen: true, NoDHT: true, NoLSD: true})
 		check(t, err)
 		var wg sync.WaitGroup
 		for _, m := range meta {

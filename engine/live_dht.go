@@ -49,7 +49,7 @@ type DHTNode struct {
 func NewDHTNode(cfg DHTConfig) (*DHTNode, error) {
 	n := &DHTNode{world: actor.NewLive(actor.LiveConfig{Logger: cfg.Logger}), ended: make(chan struct{})}
 	network := transport.NewNet(transport.NetConfig{Bind: cfg.Bind})
-	n.below = newFindersBelow(network, cfg.StateDir)
+	n.below = newFindersBelow(network, cfg.Bind, cfg.StateDir)
 	deps := Deps{World: n.world}
 	n.below.fill(&deps)
 	deps.Multicast = nil
@@ -105,12 +105,17 @@ func bootstrapOr(given []string, listen netip.Addr) []string {
 // findersBelow is what live finders stand on.
 type findersBelow struct {
 	network  *transport.Net
+	local    *transport.Net // of multicast: by the interface that is listened on
 	resolver *liveResolver
 	keeper   *liveKeeper // nil: nothing is kept
 }
 
-func newFindersBelow(network *transport.Net, stateDir string) *findersBelow {
+func newFindersBelow(network *transport.Net, listen netip.Addr, stateDir string) *findersBelow {
 	b := &findersBelow{network: network, resolver: newLiveResolver(network)}
+	b.local = network
+	if listen.IsValid() && !listen.IsUnspecified() {
+		b.local = transport.NewNet(transport.NetConfig{Bind: listen})
+	}
 	if stateDir != "" {
 		b.keeper = newLiveKeeper(stateDir)
 	}
@@ -119,7 +124,7 @@ func newFindersBelow(network *transport.Net, stateDir string) *findersBelow {
 
 // fill gives a session's world what finds peers.
 func (b *findersBelow) fill(d *Deps) {
-	d.Datagrams, d.Resolver, d.Multicast = b.network, b.resolver, liveMulticast{b.network}
+	d.Datagrams, d.Resolver, d.Multicast = b.network, b.resolver, liveMulticast{b.local}
 	d.IsNeighbour = b.network.IsNeighbour
 	d.MayReach = b.mayReach
 	if b.keeper != nil {

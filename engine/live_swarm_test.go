@@ -40,7 +40,7 @@ func child(torrentFile, dir, state, peer string) error {
 	if err != nil {
 		return err
 	}
-	e, err := New(Config{NoListen: true, StateDir: state})
+	e, err := New(Config{NoListen: true, StateDir: state, NoDHT: true, NoLSD: true})
 	if err != nil {
 		return err
 	}

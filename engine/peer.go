@@ -27,6 +27,8 @@ type peerConfig struct {
 	version  string // BEP 10's v
 	port     uint16 // BEP 10's p: where we listen; 0: nowhere
 
+	dhtPort uint16 // BEP 5: where our node of the DHT listens; 0: nothing is said of it
+
 	addr   netip.AddrPort
 	link   transport.Link  // incoming; now the peer's. nil: begin says how to dial
 	theirs *wire.Handshake // incoming: it has been read already
@@ -112,6 +114,9 @@ func (p *peer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
 		p.ours.log = m.log
 	case rates:
 		p.onRates(m.lim)
+	case dhtPort:
+		p.cfg.dhtPort = m.port
+		p.sayPort()
 	case known:
 		p.onKnown(c, m)
 	case pexAllowed:

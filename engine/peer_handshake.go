@@ -60,7 +60,7 @@ func (p *peer) connected(now actor.Time, l transport.Link) {
 	p.events = actor.Inlet[transport.Event]{}
 	p.openFlow()
 	p.batch().Handshake = &wire.Handshake{
-		Reserved: wire.FlagFast | wire.FlagExtension,
+		Reserved: p.reserved(),
 		InfoHash: p.cfg.infoHash,
 		PeerID:   p.cfg.ourID,
 	}
@@ -81,6 +81,7 @@ func (p *peer) shake(c *actor.Ctx[peerMsg], h *wire.Handshake) error {
 	p.phase = peerLive
 	p.remote.fast = h.Reserved.Has(wire.FlagFast)
 	p.remote.ext = h.Reserved.Has(wire.FlagExtension)
+	p.remote.dht = h.Reserved.Has(wire.FlagDHT)
 	s := &shook{id: h.PeerID, fast: p.remote.fast, incoming: p.cfg.theirs != nil}
 	if !s.incoming {
 		s.addr = p.cfg.addr
@@ -97,6 +98,7 @@ type peerHaves struct {
 	log     []metainfo.PieceIndex
 	cursor  int // log[:cursor] is in set and has been said, or need not be
 	greeted bool
+	port    uint16 // of our node of the DHT
 }
 
 func (o *peerHaves) init(cfg peerConfig) {
@@ -128,6 +130,7 @@ func (p *peer) greet() {
 		p.send(wire.Message{ID: wire.Bitfield, Payload: set.wire()})
 	}
 	// BEP 3: "Downloaders which don't have anything yet may skip the 'bitfield' message."
+	p.sayPort()
 }
 
 // catchUp takes in what need not be said one by one.

@@ -80,6 +80,10 @@ type pexAllowed struct{ on bool }
 // unanswered.
 type askMetadata struct{ pieces []int32 }
 
+// dhtPort is a signal: where our node of the DHT listens now (BEP 5); 0: nothing more is
+// to be said of it. From: torrent.
+type dhtPort struct{ port uint16 }
+
 // From storage and the governor.
 
 // readDone: payload to upload, or why there is none. From: storage, answers *Read.
@@ -107,6 +111,7 @@ func (rates) peerMsg()        {}
 func (readDone) peerMsg()     {}
 func (bytesGranted) peerMsg() {}
 func (peerTick) peerMsg()     {}
+func (dhtPort) peerMsg()      {}
 func (known) peerMsg()        {}
 func (pexAllowed) peerMsg()   {}
 func (askMetadata) peerMsg()  {}
@@ -118,12 +123,16 @@ const (
 	signalRates
 	signalKnown
 	signalPEX
+	signalDHTPort
 )
 
 // SignalKind implements actor.Signal.
 func (stance) SignalKind() uint8 { return signalStance }
 func (haves) SignalKind() uint8  { return signalHaves }
 func (rates) SignalKind() uint8  { return signalRates }
+
+// SignalKind implements actor.Signal.
+func (dhtPort) SignalKind() uint8 { return signalDHTPort }
 
 // SignalKind implements actor.Signal.
 func (known) SignalKind() uint8      { return signalKnown }

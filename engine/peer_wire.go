@@ -15,6 +15,9 @@ type peerRemote struct {
 	choking    bool
 	interested bool
 	uploadOnly bool
+	dht        bool   // BEP 5
+	port       uint16 // of its node, as last said
+	ports      int    // times that it has said another one
 	listen     uint16
 	reqq       int32        // 0: it has not said
 	pieces     int32        // how many it has, those said twice counted twice
@@ -92,12 +95,14 @@ func (p *peer) onFrame(now actor.Time, b *transport.Batch, i int, in *drainCount
 		p.onSuggest(m)
 	case wire.AllowedFast:
 		p.onAllowedFast(m)
+	case wire.Port:
+		p.onPort(m)
 	case wire.Extended:
 		if p.remote.ext {
 			return p.onExtended(now, m)
 		}
 	}
-	return nil // keep-alives, ports, and what we do not know
+	return nil // keep-alives, and what we do not know
 }
 
 // allowed says which rule a message breaks as things stand, before it is looked at.

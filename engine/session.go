@@ -47,6 +47,7 @@ type session struct {
 	askers  []actor.Ref[boundTo]
 	early   []add        // came before the listening: they need to know the port
 	votes   addressVotes // what peers say our address is
+	find    finding      // session_finders.go
 	crowded bool
 	closing bool
 }
@@ -97,7 +98,15 @@ func (s *session) Handle(c *actor.Ctx[sessionMsg], m sessionMsg) {
 	case learned:
 		s.onLearned(m)
 	case voted:
-		s.votes.add(m)
+		s.onVoted(m)
+	case sources:
+		s.onSources(m)
+	case askDHT:
+		m.reply.Tell(s.find.child.Inlet)
+	case startFinders:
+		s.startFinders(c)
+	case findersGone:
+		s.onFindersGone(c)
 	case torrentDown:
 		s.onTorrentDown(c, m)
 	case closeAll:
@@ -124,7 +133,8 @@ func (s *session) Stop(c *actor.Ctx[sessionMsg], _ error) {
 
 func (s *session) onOpen(c *actor.Ctx[sessionMsg], m open) {
 	s.self = m.self
-	if !m.listen {
+	if !m.listen || len(s.deps.Transports) == 0 {
+		s.startFinders(c)
 		return
 	}
 	for i := range s.deps.Transports {
@@ -156,6 +166,7 @@ func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
 		s.emit.Tell(Event{Kind: Listening, Addr: m.Addr})
 	}
 	if s.unbound == 0 {
+		s.startFinders(c)
 		for _, r := range s.askers {
 			r.Tell(boundTo{s.bound, s.bindErr})
 		}
@@ -287,7 +298,8 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
 		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
 		caps: caps, limits: opt.Limits, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
-		private: opt.Private, noPEX: opt.NoPEX,
+		private: opt.Private, noPEX: opt.NoPEX || s.cfg.NoPEX,
+		noDHT: opt.NoDHT || s.cfg.NoDHT, noLSD: opt.NoLSD || s.cfg.NoLSD, sources: s.find.at,
 	}
 	if opt.Torrent != nil {
 		cfg.meta, cfg.lengths = opt.Torrent, opt.Torrent.Lengths
@@ -366,6 +378,7 @@ func (s *session) onTorrentDown(c *actor.Ctx[sessionMsg], m torrentDown) {
 			break
 		}
 	}
+	s.find.child.Ref.Tell(turnOver{mem.t.id})
 	if m.exit.Err != nil { // it may not have said good-bye, after a crash
 		s.governor.Tell(leave{mem.t.id})
 		s.deps.Disk.Tell(storage.Close{ID: mem.t.store})

@@ -30,6 +30,7 @@ type torrent struct {
 	reader   leases     // torrent_reader.go: Readers' deadlines and waiters
 	count    counters   // torrent_stats.go
 	fetch    fetching   // torrent_metadata.go: how a torrent that began with a link finds its metadata
+	disc     discovery  // torrent_discover.go: the DHT and the local network
 	timer    [numTicks]actor.Timer
 }
 
@@ -66,6 +67,9 @@ type torrentConfig struct {
 	seedOnly bool // never download
 	private  bool // as the user says; see (*torrent).private
 	noPEX    bool
+	noDHT    bool
+	noLSD    bool
+	sources  sources // where peers can be looked for, to begin with
 
 	peerActor func(peerConfig) actor.Actor[peerMsg] // nil: newPeer
 }
@@ -100,6 +104,7 @@ func (t *torrent) Start(c *actor.Ctx[torrentMsg]) {
 	t.pick.facts = facts{pieces: t.pieces, rand: c.Rand().Int32N}
 	t.cfg.governor.Tell(enter{c.ID(), t.self, t.cfg.limits})
 	actor.Watch(c, t.cfg.deps.Disk, func(e actor.Exit) torrentMsg { return diskDown{e} })
+	t.startDiscovery(t.cfg.sources)
 	for _, f := range t.cfg.peers {
 		t.onFound(c, f)
 	}
@@ -119,6 +124,12 @@ func (t *torrent) Handle(c *actor.Ctx[torrentMsg], m torrentMsg) {
 		t.onAnnounced(c, m.Answer)
 	case found:
 		t.onFound(c, m)
+	case dhtSays:
+		t.onDHT(c, m)
+	case yourTurn:
+		t.onTurn(c)
+	case sources:
+		t.onSources(c, m)
 	case dialsGranted:
 		t.onDialsGranted(c, m)
 	case arrived:
@@ -193,6 +204,7 @@ func (t *torrent) Flush(c *actor.Ctx[torrentMsg]) {
 	t.serveHungry(c)
 	t.tellHaves(c)
 	t.runChoker(c)
+	t.discover(c)
 	t.askDials(c)
 	t.armPEX(c)
 	t.armSecond(c)
@@ -207,6 +219,7 @@ func (t *torrent) Stop(c *actor.Ctx[torrentMsg], why error) {
 	t.disk.failAll(why)
 	t.answerWaiters(gotMetadata{err: why})
 	t.reader.failAll(why)
+	t.endDiscovery(c)
 	t.cfg.governor.Tell(leave{c.ID()})
 }
 
@@ -292,6 +305,8 @@ func (t *torrent) onTick(c *actor.Ctx[torrentMsg], kind tickKind) {
 	case tickMetadata: // Flush sees what is due
 	case tickFarewell:
 		t.onFarewell()
+	case tickDiscover:
+		t.onDiscoverTick(c)
 	case tickPEX:
 		t.sweepPEX(c)
 	}

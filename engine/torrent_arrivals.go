@@ -55,6 +55,9 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 		p.allowFast(int32(i))
 	}
 	t.onPEX(c, r.pex)
+	if r.dhtPort != 0 {
+		t.onPort(p, r.dhtPort)
+	}
 	t.takeBack(p, r.back)
 	t.takeBlocks(p, r.blocks)
 	reports.Put(r)

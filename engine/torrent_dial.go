@@ -12,11 +12,17 @@ import (
 // onFound remembers addresses. What a person says now is tried now, also if it has
 // failed before.
 func (t *torrent) onFound(c *actor.Ctx[torrentMsg], f found) {
+	if f.source.foreign() && t.private() {
+		return
+	}
 	for _, a := range f.addrs {
 		if t.blame.isBanned(a, [20]byte{}) {
 			continue
 		}
 		fresh := t.swarm.book.add(a, f.source)
+		if fresh {
+			t.disc.tally.note(f.source, c.Now())
+		}
 		if fresh || f.source == SourceUser && t.swarm.book.rested(a, c.Now()) {
 			t.swarm.nextDial = c.Now()
 		}

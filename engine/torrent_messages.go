@@ -142,6 +142,7 @@ type report struct {
 	blocks    []storage.Entry       // delivered; the slots are now the torrent's
 	back      []blockRef            // leases that ended without a block: reject, choke, timeout
 	wasted    int64                 // bytes of payload that nobody had asked for (any more)
+	dhtPort   uint16                // BEP 5's PORT: where the remote's node of the DHT listens
 	extended  *extended             // an extension handshake has come (BEP 10)
 	metadata  []metadataAnswer      // BEP 9
 }
@@ -232,6 +233,7 @@ const (
 	tickMetadata                 // a request for metadata is late, or somebody may be asked again
 	tickFarewell                 // trackers have had their time to hear "stopped"
 	tickPEX                      // some peer may be told of others
+	tickDiscover                 // it may be time to look for peers
 	numTicks
 )
 
@@ -271,6 +273,7 @@ func (tick) torrentMsg()          {}
 const (
 	signalSlots uint8 = iota
 	signalLimits
+	signalSources
 )
 
 // SignalKind implements actor.Signal.

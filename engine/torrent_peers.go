@@ -70,6 +70,7 @@ type peerEntry struct {
 	mine      []*partial
 	suggested []int32
 	extended  extended
+	dhtPort   uint16  // of ours, as it was told
 	fields    int     // bitfields after the first that told of nothing new
 	fast      []int32 // that it allows us to ask for while it chokes us
 	hungry    bool    // in the list of those to serve
@@ -136,12 +137,13 @@ func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transpor
 		have = &set
 	}
 	p.stance.uploadOnly = t.uploadOnly()
+	p.dhtPort = t.dhtPort(p.addr.Addr())
 	cfg := peerConfig{
 		id: p.id, torrent: t.self, torrentActor: c.ID(), governor: t.cfg.governor,
 		disk: t.cfg.deps.Disk, store: t.cfg.store,
 		lengths: t.cfg.lengths, infoHash: t.cfg.hash.V1, ourID: t.cfg.ourID,
 		version: t.cfg.version, port: t.cfg.port, addr: p.addr,
-		have: have, log: t.pieces.log, lim: t.swarm.limits, stance: p.stance, info: t.info(), pex: t.mayPEX(),
+		have: have, log: t.pieces.log, lim: t.swarm.limits, stance: p.stance, info: t.info(), pex: t.mayPEX(), dhtPort: p.dhtPort,
 	}
 	if in != nil {
 		cfg.link, cfg.theirs = in.Link, &in.Handshake

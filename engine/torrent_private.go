@@ -22,7 +22,7 @@ func (t *torrent) mayPEX() bool { return !t.private() && !t.cfg.noPEX }
 // foreign says whether a private torrent may not use addresses of a source. BEP 27: it
 // "MUST only initiate connections to peers returned from the private tracker".
 func (s Source) foreign() bool {
-	return s == SourceLSD || s == SourceLocalPEX || s == SourcePEX || s == SourceDHT
+	return s == SourceLSD || s == SourceLocalPEX || s == SourcePEX || s == SourceLocalDHT || s == SourceDHT
 }
 
 // becamePrivate is called when the metadata has turned out to be private, before anything

@@ -75,7 +75,7 @@ func (t *torrent) stats(now clock.Time) TorrentStats {
 		Peers: t.swarm.live, Seeds: t.swarm.seeds, Known: int32(len(t.swarm.book.list)), Unchoked: t.choke.unchoked,
 		NoSpace: t.disk.space, ETA: -1, Availability: t.availability(),
 		Checked: t.disk.check.done, CheckTotal: t.disk.check.total,
-		Field: t.pieces.have.AppendWire(nil), Failures: t.swarm.failures,
+		Field: t.pieces.have.AppendWire(nil), Failures: t.swarm.failures, Sources: t.sourceStats(now),
 	}
 	if t.fetch.f != nil {
 		s.MetadataDone, s.MetadataTotal = t.fetch.f.progress()

@@ -21,8 +21,11 @@ const (
 	SourceLSD
 	SourceLocalPEX // a private address, named by a peer at one
 	SourcePEX
+	SourceLocalDHT // a private address, named by a node at one
 	SourceDHT
 	SourceIncoming
+
+	sourceKinds = iota
 )
 
 // origin is what the dial policy needs to know of a source.
@@ -34,7 +37,7 @@ func (s Source) origin() transport.Origin {
 		return transport.FromTorrent
 	case SourceTracker:
 		return transport.FromTracker
-	case SourceLocalTracker, SourceLSD, SourceLocalPEX:
+	case SourceLocalTracker, SourceLSD, SourceLocalPEX, SourceLocalDHT:
 		return transport.FromLocal
 	case SourceIncoming:
 		return transport.FromIncoming
@@ -105,7 +108,8 @@ type TorrentStats struct {
 	// MetadataDone of MetadataTotal pieces of the metadata are here (BEP 9); 0 of 0 while
 	// its size is not known, and for a torrent that came with it.
 	MetadataDone, MetadataTotal int32
-	Failures                    []string // the last reasons why no connection came about
+	Failures                    []string      // the last reasons why no connection came about
+	Sources                     []SourceStats // where peers were looked for, and what came of it
 }
 
 // PeerStats is a snapshot of one connection.

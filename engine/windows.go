@@ -119,7 +119,7 @@ const (
 // announcer's answers, grants. Pieces that complete at once add their PieceDones.
 func torrentLimit(c Caps) int {
 	c = c.withDefaults()
-	return int(c.TorrentPeers)*reportsAhead + storageWindow + announcerAnswers + piecesAhead
+	return int(c.TorrentPeers)*reportsAhead + storageWindow + announcerAnswers + piecesAhead + discoveryAnswers
 }
 
 // diskLimit is the sum of the windows that end at storage: reads of all peers,

@@ -14,7 +14,7 @@ import (
 // run1 runs one transfer on an engine of its own, and meanwhile f on that.
 func run1(t *testing.T, s *swarm, f func(*engine.Torrent)) error {
 	t.Helper()
-	eng, err := engine.New(engine.Config{})
+	eng, err := engine.New(engine.Config{NoDHT: true, NoLSD: true})
 	if err != nil {
 		t.Fatal(err)
 	}
