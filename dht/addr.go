@@ -61,15 +61,7 @@ func (p *place) addrPort() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
 }
 
-// network is a number that two places share if they are of one Subnet, local ones
-// aside.
-func (p *place) network() uint64 {
-	if hi := binary.BigEndian.Uint64(p.ip[:]); hi != 0 {
-		return hi
-	}
-	return uint64(binary.BigEndian.Uint32(p.ip[12:]) >> 8)
-}
-
-func (p *place) is4() bool {
-	return binary.BigEndian.Uint64(p.ip[:]) == 0 && binary.BigEndian.Uint32(p.ip[8:]) == 0xffff
+// halves are the address as two numbers. The first half of an IPv4 address is 0.
+func (p *place) halves() (hi, lo uint64) {
+	return binary.BigEndian.Uint64(p.ip[:]), binary.BigEndian.Uint64(p.ip[8:])
 }

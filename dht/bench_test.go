@@ -84,3 +84,37 @@ func BenchmarkLimiter(b *testing.B) {
 		l.Query(randomAddr(rnd).Addr(), 0)
 	}
 }
+
+// BenchmarkAnnounceFlood is case after case of a hash that nobody knows, in a full
+// store.
+func BenchmarkAnnounceFlood(b *testing.B) {
+	rnd := random(1)
+	s := NewPeerStore(RandomID(rnd), PeerLimits{})
+	for range 2000 {
+		s.Announce(RandomID(rnd), randomAddr(rnd), false, 0)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Announce(RandomID(rnd), randomAddr(rnd), false, 0)
+	}
+}
+
+// BenchmarkStrangers are queries of nodes that are not known, at a full table.
+func BenchmarkStrangers(b *testing.B) {
+	rnd := random(1)
+	t := fullTable(rnd, 20_000, TableOptions{Wide: true})
+	b.ReportAllocs()
+	for b.Loop() {
+		t.Queried(Contact{RandomID(rnd), randomAddr(rnd)}, 0)
+	}
+}
+
+// BenchmarkReplied are answers of nodes that are in the table.
+func BenchmarkReplied(b *testing.B) {
+	t := fullTable(random(1), 20_000, TableOptions{Wide: true})
+	cs := t.Contacts(nil, 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		t.Replied(cs[i%len(cs)], time.Millisecond, 0)
+	}
+}

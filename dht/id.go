@@ -135,7 +135,12 @@ func secureCRC(ip netip.Addr, r byte) uint32 {
 		b[i] &= mask[i]
 	}
 	b[0] |= r << 5
-	return crc32.Checksum(b[:n], castagnoli)
+	// As crc32.Checksum does it, which would move these few bytes to the heap.
+	crc := ^uint32(0)
+	for _, x := range b[:n] {
+		crc = castagnoli[byte(crc)^x] ^ crc>>8
+	}
+	return ^crc
 }
 
 // compareBytes orders ids as plain numbers: the order of the stores' slices.

@@ -281,3 +281,18 @@ func TestRefusalSaysWhy(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A Msg that is used again costs one small allocation, writing none.
+func TestMessagesCostLittleMemory(t *testing.T) {
+	var m Msg
+	buf := make([]byte, 0, MaxReceived)
+	for _, p := range packets {
+		wire := []byte(p.wire)
+		if n := testing.AllocsPerRun(20, func() { _ = m.Parse(wire) }); n > 3 {
+			t.Errorf("%s: reading takes %v allocations", p.name, n)
+		}
+		if n := testing.AllocsPerRun(20, func() { buf = m.Append(buf[:0]) }); n > 0 {
+			t.Errorf("%s: writing takes %v allocations", p.name, n)
+		}
+	}
+}

@@ -135,15 +135,13 @@ func (s *PeerStore) torrent(hash ID) *torrent {
 // then the farthest from us. A flood of hashes pushes out itself, not a swarm. It is
 // -1 if there is no other than hash.
 func (s *PeerStore) victim(hash ID) int {
-	v := -1
+	v, fewest, farthest := -1, 0, uint64(0)
+	own := head(s.own)
 	for i := range s.torrents {
 		t := &s.torrents[i]
-		if t.hash == hash {
-			continue
-		}
-		if v < 0 || len(t.peers) < len(s.torrents[v].peers) ||
-			len(t.peers) == len(s.torrents[v].peers) && Closer(s.own, s.torrents[v].hash, t.hash) {
-			v = i
+		n, far := len(t.peers), head(t.hash)^own
+		if (v < 0 || n < fewest || n == fewest && far > farthest) && t.hash != hash {
+			v, fewest, farthest = i, n, far
 		}
 	}
 	return v

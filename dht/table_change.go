@@ -85,11 +85,13 @@ func (t *Table) known(e *entry) bool {
 // rival is an entry that leaves no room for one at the address: it has the same
 // subnet, or among local ones the very same address and port.
 func rival(es []entry, at *place, local bool) *entry {
-	net := at.network()
+	hi, lo := at.halves()
 	for i := range es {
-		e := &es[i]
-		if e.at == *at || !local && e.at.network() == net && at.is4() == e.at.is4() {
-			return e
+		switch h, l := es[i].at.halves(); {
+		case h != hi:
+		case local && (l != lo || es[i].at.port != at.port):
+		case local || hi != 0 || l>>8 == lo>>8: // the /64 of IPv6, the /24 of IPv4
+			return &es[i]
 		}
 	}
 	return nil

@@ -35,11 +35,14 @@ var decoders = DecoderTable{
 
 		"wire.ParseMetadata": "FuzzMetadata",
 
-		"dht.Parse":      "FuzzParse",
-		"dht.Msg.Parse":  "FuzzParse",
-		"dht.Msg.Append": "FuzzMsg",
-		"dht.ParseSaved": "FuzzParseSaved",
-		"dht.ItemOf":     "FuzzItemOf",
+		"dht.Parse":              "FuzzParse",
+		"dht.Msg.Parse":          "FuzzParse",
+		"dht.Msg.Append":         "FuzzMsg",
+		"dht.ParseSaved":         "FuzzParseSaved",
+		"dht.ItemOf":             "FuzzItemOf",
+		"dht.Tokens.Check":       "FuzzToken",
+		"dht.PeerStore.Announce": "FuzzStores",
+		"dht.ItemStore.Put":      "FuzzStores",
 
 		"pex.Parse":      "FuzzParse",
 		"pex.Guard.Take": "FuzzGuard",
