@@ -97,6 +97,7 @@ func (s *stressed) live(rng *rand.Rand) {
 			s.done(Save{ID: s.id, Value: []byte("value")})
 		}
 	}
+	s.await(0)
 	s.done(Sync{ID: s.id})
 	s.l.send(Verify{ID: s.id})
 	if d := stressAnswer[CheckDone](s); d.Have == nil || !d.Have.Full() {
@@ -122,11 +123,16 @@ func (s *stressed) fetch(p metainfo.PieceIndex) {
 		s.l.send(b)
 		e = e[n:]
 	}
+	s.await(3)
+}
+
+// await waits until at most n pieces are under way.
+func (s *stressed) await(n int) {
 	for {
 		s.mu.Lock()
-		n := len(s.pend)
+		pending := len(s.pend)
 		s.mu.Unlock()
-		if n < 4 {
+		if pending <= n {
 			return
 		}
 		time.Sleep(50 * time.Microsecond)
