@@ -140,16 +140,30 @@ func (t *Table) NextPing(now clock.Time) (Contact, bool) {
 	return e.contact(), true
 }
 
+// splits reports whether the last bucket, which is full, would have room for a spare
+// after it was split.
+func (t *Table) splits(i int, s *entry) bool {
+	near, n := CommonPrefix(t.own, s.id) > i, 0
+	for k := range t.buckets[i].nodes {
+		if (CommonPrefix(t.own, t.buckets[i].nodes[k].id) > i) == near {
+			n++
+		}
+	}
+	return near || n < t.limit(i)
+}
+
 // wanted is a spare that would get a place if it answered, in the closest bucket.
 func (t *Table) wanted() *entry {
 	for i := len(t.buckets) - 1; i >= 0; i-- {
 		b := &t.buckets[i]
-		if len(b.nodes) >= t.limit(i) && b.bad() == nil {
+		full := len(b.nodes) >= t.limit(i) && b.bad() == nil
+		if full && i < len(t.buckets)-1 {
 			continue
 		}
 		var best *entry
 		for k := range b.spares {
-			if s := &b.spares[k]; s.flags&pinging == 0 && (best == nil || better(s, best)) {
+			s := &b.spares[k]
+			if s.flags&pinging == 0 && (best == nil || better(s, best)) && (!full || t.splits(i, s)) {
 				best = s
 			}
 		}
