@@ -12,7 +12,7 @@ import (
 //	state := l.advance(replied{c, contacts, token})
 //	for {
 //		switch s := state.(type) {
-//		case askNode:  send a query to s.c, then state = l.advance(poll{})
+//		case askNode:  send a query to s.c, then state = l.advance(proceed{})
 //		case waiting:  nothing to do until something happens
 //		case finished: l.closest()
 //		}
@@ -64,8 +64,8 @@ func (s candidateState) inFlight() bool { return s == asked || s == slow || s ==
 type lookupEvent interface{ lookupEvent() }
 
 type (
-	// poll asks for the next step when nothing has happened.
-	poll struct{}
+	// proceed asks for the next step when nothing has happened.
+	proceed struct{}
 	// replied brings the answer of the node that was asked, from its address and
 	// under the id that it was known by. Nodes may be views: they are copied.
 	replied struct {
@@ -81,7 +81,7 @@ type (
 	gaveUp     struct{ c *candidate }
 )
 
-func (poll) lookupEvent()       {}
+func (proceed) lookupEvent()    {}
 func (replied) lookupEvent()    {}
 func (gotSlow) lookupEvent()    {}
 func (gotOverdue) lookupEvent() {}
@@ -91,7 +91,7 @@ func (gaveUp) lookupEvent()     {}
 type lookupState interface{ lookupState() }
 
 type (
-	askNode  struct{ c *candidate } // ask it, then poll
+	askNode  struct{ c *candidate } // ask it, then proceed
 	waiting  struct{}
 	finished struct{}
 )

@@ -178,7 +178,7 @@ func (m *model) lookup(from *member, target ID, alpha int) *play {
 		}
 	}
 	p.l.start(closestOf(live, target, K))
-	p.step(poll{})
+	p.step(proceed{})
 	for p.q.Len() > 0 && !p.l.over {
 		e := heap.Pop(&p.q).(modelEvent)
 		p.now = e.at
@@ -193,7 +193,7 @@ func (p *play) after(d time.Duration, f func()) {
 }
 
 func (p *play) step(e lookupEvent) {
-	for s, ok := p.l.advance(e).(askNode); ok; s, ok = p.l.advance(poll{}).(askNode) {
+	for s, ok := p.l.advance(e).(askNode); ok; s, ok = p.l.advance(proceed{}).(askNode) {
 		p.send(s.c)
 	}
 }

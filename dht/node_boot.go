@@ -388,7 +388,7 @@ func (n *Node) addHostAddr(a netip.AddrPort) bool {
 func (n *Node) meet(c *Ctx) {
 	if s := n.boot.running; s != nil {
 		s.l.startAt(n.boot.addrs)
-		n.drive(c, s, poll{})
+		n.drive(c, s, proceed{})
 		return
 	}
 	n.boot.due = true

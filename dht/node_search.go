@@ -134,7 +134,7 @@ func (n *Node) begin(c *Ctx, s *search) bool {
 		return false
 	}
 	n.running = append(n.running, s)
-	n.drive(c, s, poll{})
+	n.drive(c, s, proceed{})
 	return true
 }
 
@@ -170,7 +170,7 @@ func (n *Node) drive(c *Ctx, s *search, e lookupEvent) {
 	for !s.over {
 		switch st := s.l.advance(e).(type) {
 		case askNode:
-			e = poll{}
+			e = proceed{}
 			if !n.ask(c, st.c.Contact, !st.c.unnamed, &leg{s, st.c}, s.job.query) {
 				e = gaveUp{st.c}
 			}
