@@ -24,8 +24,8 @@ type Deps struct {
 	// What finds peers besides trackers. nil: there is none, except that without
 	// MayReach and IsNeighbour every address is good.
 	Datagrams   transport.Opener          // sockets of the DHT
-	Resolver    dht.Resolver              // of the DHT's well-known nodes
-	Keeper      Keeper                    // of the DHT's tables
+	Resolver    dht.Resolver              // of the DHT's well-known nodes, and of a link's peers
+	Keeper      Keeper                    // of the DHT's tables, and of the metadata of links
 	Multicast   lsd.Opener                // sockets of LSD
 	MayReach    func(netip.AddrPort) bool // the dial policy, for nodes of the DHT
 	IsNeighbour func(netip.Addr) bool     // of the local network, for LSD
@@ -35,7 +35,8 @@ type Deps struct {
 type Keeper interface {
 	// Load reads what Save was last given under a name; reply is told exactly once.
 	Load(name string, reply actor.Ref[Kept])
-	// Save keeps b, which is the keeper's from now on. What can't be kept is lost.
+	// Save keeps b, which is the keeper's from now on and not changed any more; nil:
+	// nothing under this name. What can't be kept is lost.
 	Save(name string, b []byte)
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/shoal-bt/shoal/actor"
 )
 
-// maxKept bounds what is read back, bytes.
-const maxKept = 1 << 20
+// maxKept bounds what is read back, bytes: an info dictionary is the largest.
+const maxKept = maxMetadata
 
 // liveKeeper is the Keeper of the real world: a file for each name, written by one
 // goroutine, and replaced at once so that a crash leaves the old one.
@@ -35,9 +35,9 @@ func newLiveKeeper(dir string) *liveKeeper {
 func (k *liveKeeper) Load(name string, reply actor.Ref[Kept]) {
 	go func() {
 		k.mu.Lock()
-		b := k.want[name]
+		b, waits := k.want[name]
 		k.mu.Unlock()
-		if b == nil {
+		if !waits {
 			b = k.read(name)
 		}
 		reply.Tell(Kept{b})
@@ -93,6 +93,10 @@ func (k *liveKeeper) writeAll() {
 
 // write replaces a file. Without it the next start takes longer, which is all.
 func (k *liveKeeper) write(name string, b []byte) {
+	if b == nil {
+		_ = os.Remove(k.path(name)) // at worst it stays, and is of no use
+		return
+	}
 	if os.MkdirAll(k.dir, 0o755) != nil {
 		return
 	}

@@ -111,7 +111,7 @@ func (t *torrent) Start(c *actor.Ctx[torrentMsg]) {
 	if t.known() {
 		t.openStorage()
 	} else {
-		t.startFetching(c)
+		t.findInfo(c)
 	}
 }
 
@@ -172,6 +172,10 @@ func (t *torrent) Handle(c *actor.Ctx[torrentMsg], m torrentMsg) {
 		t.onAwait(m)
 	case askMetaInfo:
 		t.onAskMetaInfo(m)
+	case keptInfo:
+		t.onKeptInfo(c, m)
+	case hostFound:
+		t.onHostFound(c, m)
 	case alsoSelect:
 		t.onAlsoSelect(c, m)
 	case askStats:

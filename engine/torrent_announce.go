@@ -30,6 +30,7 @@ func (t *torrent) startAnnouncing(c *actor.Ctx[torrentMsg]) {
 			func(e actor.Exit) torrentMsg { return announcerDown{e} })
 	}
 	t.news.started = true
+	t.findHosts()
 	for _, urls := range firstTiers(t.cfg.given) {
 		t.tellAnnouncer(tracker.Add{URLs: urls, Origin: tracker.FromUser})
 	}

@@ -169,6 +169,9 @@ func (t *torrent) onFinish(c *actor.Ctx[torrentMsg], m finish) {
 	}
 	t.life.finishing = true
 	f.limit = m.limit
+	if f.remove {
+		t.keepInfo(nil)
+	}
 	t.dropAll(ErrClosed)
 	t.reader.failAll(ErrClosed)
 	t.answerWaiters(gotMetadata{err: ErrClosed})

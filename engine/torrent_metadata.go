@@ -3,8 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/dht"
 	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/metainfo"
 )
@@ -18,6 +20,7 @@ type fetching struct {
 	f       *metaFetch               // nil: not under way
 	err     error                    // why the metadata that was found is of no use, for good
 	armed   clock.Time               // when tickMetadata comes, if it is armed
+	asked   bool                     // the names of the link's peers have been looked up
 	waiters []actor.Ref[gotMetadata] // who waits for it
 	untold  bool                     // peers that came before it have not heard what we have
 }
@@ -32,7 +35,79 @@ type gotMetadata struct {
 	err  error
 }
 
+// keptInfo: what an earlier run has kept of the metadata, or nothing. From: the keeper.
+type keptInfo struct{ Kept }
+
+// hostFound: where a peer of the link is that has a name. From: the resolver.
+type hostFound struct{ dht.Resolved }
+
 func (askMetaInfo) torrentMsg() {}
+func (keptInfo) torrentMsg()    {}
+func (hostFound) torrentMsg()   {}
+
+// infoName is under which name the metadata of a link is kept.
+func (t *torrent) infoName() string { return "info-" + t.cfg.hash.String() }
+
+// findInfo looks whether an earlier run has kept the metadata; then no peer is needed
+// for it.
+func (t *torrent) findInfo(c *actor.Ctx[torrentMsg]) {
+	if t.cfg.deps.Keeper == nil {
+		t.startFetching(c)
+		return
+	}
+	t.cfg.deps.Keeper.Load(t.infoName(), actor.Adapt(t.self, func(k Kept) torrentMsg { return keptInfo{k} }))
+}
+
+// onKeptInfo trusts what was kept as far as its hash does; what is damaged is fetched
+// again.
+func (t *torrent) onKeptInfo(c *actor.Ctx[torrentMsg], m keptInfo) {
+	switch {
+	case t.life.finishing || t.known() || t.life.state != Starting:
+	case m.Data != nil && t.cfg.hash.Matches(m.Data):
+		t.learn(c, m.Data)
+	default:
+		t.startFetching(c)
+	}
+}
+
+// keepInfo keeps the metadata that has come from peers, for the next run.
+func (t *torrent) keepInfo(raw []byte) {
+	if t.cfg.deps.Keeper != nil && t.cfg.magnet != nil {
+		t.cfg.deps.Keeper.Save(t.infoName(), raw)
+	}
+}
+
+// findHosts looks up the link's peers that have names (BEP 9's x.pe), once.
+func (t *torrent) findHosts() {
+	if t.fetch.asked || t.cfg.magnet == nil || t.cfg.deps.Resolver == nil {
+		return
+	}
+	t.fetch.asked = true
+	reply := actor.Adapt(t.self, func(r dht.Resolved) torrentMsg { return hostFound{r} })
+	for i, h := range t.cfg.magnet.Peers {
+		if _, err := netip.ParseAddr(h.Host); err != nil {
+			t.cfg.deps.Resolver.Resolve(h.Host, uint64(i), reply)
+		}
+	}
+}
+
+// maxHostAddrs addresses of one name are tried.
+const maxHostAddrs = 8
+
+func (t *torrent) onHostFound(c *actor.Ctx[torrentMsg], m hostFound) {
+	peers := t.cfg.magnet.Peers
+	if m.Err != nil || m.Cookie >= uint64(len(peers)) {
+		if m.Err != nil {
+			t.swarm.noteFailure(m.Err.Error())
+		}
+		return
+	}
+	var addrs []netip.AddrPort
+	for _, ip := range m.Addrs[:min(len(m.Addrs), maxHostAddrs)] {
+		addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), peers[m.Cookie].Port))
+	}
+	t.onFound(c, found{addrs: addrs, source: SourceMagnet})
+}
 
 // known says whether the torrent has its metadata.
 func (t *torrent) known() bool { return t.cfg.meta != nil }
@@ -101,6 +176,7 @@ func (t *torrent) fetchMetadata(c *actor.Ctx[torrentMsg]) {
 	asks, again := f.next(c.Now())
 	t.banLiars(f)
 	if f.raw != nil {
+		t.keepInfo(f.raw)
 		t.learn(c, f.raw)
 		return
 	}
