@@ -87,6 +87,7 @@ func (c Config) withDefaults() Config {
 			*v = by
 		}
 	}
+	fill(&c.Limits.Alpha, Alpha)
 	fill(&c.Limits.Lookups, 32)
 	fill(&c.Limits.Waiting, 1024)
 	fill(&c.Limits.InFlight, 512)

@@ -6,7 +6,8 @@ import "time"
 const (
 	// K is the size of buckets and of lookups' results (BEP 5).
 	K = 8
-	// Alpha is how many queries a lookup has in flight, beyond those that are slow.
+	// Alpha is how many queries a lookup has in flight, beyond those that are slow,
+	// unless Limits says otherwise.
 	Alpha = 4
 
 	// Requests is how many requests one asker may have in flight at a node.
@@ -35,6 +36,8 @@ const (
 	tick, eagerTick = 5 * time.Second, 500 * time.Millisecond
 	// pingsPerTick are sent at most to nodes that are questionable or only heard of.
 	pingsPerTick = 4
+	// Our own id is looked up anew, first and then every so often after joining.
+	firstSelf, everySelf = time.Minute, 15 * time.Minute
 	// expireInterval is how often the stores forget what is too old.
 	expireInterval = time.Minute
 	// minRetry and maxRetry bound the waiting between attempts to get into the
@@ -56,6 +59,7 @@ const (
 
 // Limits bounds what a node spends. Zero fields mean the default.
 type Limits struct {
+	Alpha      int // queries of one lookup in flight; default 4
 	Lookups    int // running at once, in all; further ones wait; default 32
 	Waiting    int // lookups that wait, beyond them ErrBusy; default 1024
 	InFlight   int // queries of ours without a reply; default 512

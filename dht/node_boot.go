@@ -50,6 +50,7 @@ type care struct {
 	expire  clock.Time
 	save    clock.Time
 	refresh *search
+	self    clock.Time // when our own id is looked up again
 }
 
 func (n *Node) startBoot(c *Ctx) {
@@ -131,7 +132,7 @@ func (n *Node) join(c *Ctx) {
 // ownSearch is a lookup for the table's sake.
 func (n *Node) ownSearch(c *Ctx, target ID) *search {
 	s := &search{own: true, asked: c.Now(), job: &nodesJob{target: target, silent: true, both: !n.cfg.Other.IsZero() && !n.boot.done}}
-	s.l = lookup{target: target, self: n.id, alpha: Alpha, anyID: n.cfg.AnyID, allow: n.cfg.allows}
+	s.l = lookup{target: target, self: n.id, alpha: n.cfg.Limits.Alpha, anyID: n.cfg.AnyID, allow: n.cfg.allows}
 	return s
 }
 
@@ -159,6 +160,7 @@ func (n *Node) joined(c *Ctx, s *search, err error) {
 		n.boot.contacts = nil
 		n.boot.fill = n.table.short()
 		n.care.next = min(n.care.next, c.Now())
+		n.care.self = c.Now().Add(firstSelf)
 	}
 }
 
@@ -228,19 +230,24 @@ func (probe) onReply(*Node, *Ctx, *flight, *Msg) {}
 func (probe) onLate(*Node, *Ctx, *flight)        {}
 func (probe) onGone(*Node, *Ctx, *flight, error) {}
 
-// refresh looks up a bucket that has not changed for long, or has room after joining.
+// refresh looks up a bucket that has not changed for long, or has room after joining,
+// and our own id: who joined at the same time as we did is not found by the first lookup.
 // One at a time.
 func (n *Node) refresh(c *Ctx) {
 	if n.care.refresh != nil || !n.boot.done {
 		return
 	}
 	var target ID
-	if len(n.boot.fill) > 0 {
+	switch {
+	case len(n.boot.fill) > 0:
 		target = RandomIn(n.id, n.boot.fill[0], c.Rand())
 		if n.boot.fill = n.boot.fill[1:]; len(n.boot.fill) == 0 {
 			n.boot.fill = nil
 		}
-	} else {
+	case c.Now() >= n.care.self:
+		n.care.self = c.Now().Add(everySelf)
+		target = n.id
+	default:
 		t, ok := n.table.NextRefresh(c.Rand(), c.Now())
 		if !ok {
 			return

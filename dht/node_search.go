@@ -61,7 +61,7 @@ type recent struct {
 // enqueue takes a new lookup.
 func (n *Node) enqueue(c *Ctx, s *search, target ID) {
 	s.asked, s.until = c.Now(), c.Now().Add(patience)
-	s.l = lookup{target: target, self: n.id, alpha: Alpha, anyID: n.cfg.AnyID, allow: n.cfg.allows, size: n.size(c.Now())}
+	s.l = lookup{target: target, self: n.id, alpha: n.cfg.Limits.Alpha, anyID: n.cfg.AnyID, allow: n.cfg.allows, size: n.size(c.Now())}
 	if len(n.waiting) >= n.cfg.Limits.Waiting {
 		n.end(c, s, ErrBusy)
 		return
