@@ -5,11 +5,16 @@ import "net/netip"
 // maxServed is how many peers are in one reply at most, before the room decides.
 const maxServed = 50
 
+// pingShare is what a ping of ours counts for in the size of the query that has caused
+// it: with a version it is 67 bytes long, and three times as much may be answered.
+const pingShare = 23
+
 // request is a query of somebody else, while it is being answered.
 type request struct {
 	from     netip.AddrPort
 	size     int // bytes of the query
 	verified bool
+	pinged   bool // a ping of ours will follow the reply
 	s        *scratch
 }
 
@@ -21,10 +26,13 @@ func (n *Node) onQuery(c *Ctx, from netip.AddrPort, size int, s *scratch, refusa
 		return
 	}
 	q := &s.in
-	if !q.ReadOnly {
-		n.table.Queried(Contact{q.ID, from}, c.Now())
+	pinged := false
+	if who := (Contact{q.ID, from}); !q.ReadOnly {
+		waits := n.table.Unproven(who)
+		n.table.Queried(who, c.Now())
+		pinged = !waits && n.table.Unproven(who)
 	}
-	r := request{from: from, size: size, s: s, verified: n.table.Verified(from)}
+	r := request{pinged: pinged, from: from, size: size, s: s, verified: n.table.Verified(from)}
 	if refusal == nil {
 		refusal = n.serve(c, &r)
 	}
@@ -165,7 +173,11 @@ func (n *Node) answer(c *Ctx, r *request) {
 	if n.cfg.Version != "" {
 		a.Version = []byte(n.cfg.Version)
 	}
-	room := n.limiter.Room(r.from.Addr(), r.size, r.verified, c.Now())
+	size := r.size
+	if r.pinged {
+		size -= pingShare // what an unverified source hears of us is bounded with the ping
+	}
+	room := n.limiter.Room(r.from.Addr(), size, r.verified, c.Now())
 	for r.s.buf = a.Append(r.s.buf[:0]); len(r.s.buf) > allowed(a, room); r.s.buf = a.Append(r.s.buf[:0]) {
 		if !trim(a) {
 			n.stats.Dropped++

@@ -34,6 +34,14 @@ func (t *Table) Queried(c Contact, now clock.Time) {
 	t.hear(c, now)
 }
 
+// Unproven reports whether a node is a spare that has never answered us: it is going to
+// be pinged.
+func (t *Table) Unproven(c Contact) bool {
+	c.Addr = unmapped(c.Addr)
+	e := find(t.bucket(c.ID).spares, c)
+	return e != nil && e.replied == 0
+}
+
 // Heard notes that somebody named a node. It becomes a spare only where nodes are
 // missing: it is worth less than one that came by itself.
 func (t *Table) Heard(c Contact, now clock.Time) {

@@ -68,6 +68,7 @@ var decoders = DecoderTable{
 		"storage.parseRecord": "FuzzReadRecords",
 
 		"engine.decodeSaved":     "FuzzDecodeSaved",
+		"engine.metaFetch.data":  "FuzzMetaFetch",
 		"engine.newPeer":         "FuzzPeer",
 		"engine.peer.onExtended": "FuzzExtended",
 	},
