@@ -136,3 +136,19 @@ func TestAnAgedItemMakesRoom(t *testing.T) {
 		t.Errorf("%d items", s.Len())
 	}
 }
+
+func TestAnImmutableItemIsPutAgainAndSharesTheStore(t *testing.T) {
+	s := NewItemStore(idA, ItemLimits{})
+	m := put(Item{Value: str("5:hello")})
+	for i := range 3 {
+		if r := s.Put(m, clock.Time(i)*clock.Time(time.Hour)); r != nil || s.Len() != 1 {
+			t.Fatalf("%v, %d items", r, s.Len())
+		}
+	}
+	if s.Get(PutTarget(m), clock.Time(4*time.Hour)) == nil {
+		t.Error("putting it again has not kept it")
+	}
+	if r := s.Put(put(signed(t, "", "5:hello", 1)), 0); r != nil || s.Len() != 2 {
+		t.Errorf("the same value, signed, is another item: %v", r)
+	}
+}

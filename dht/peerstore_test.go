@@ -285,3 +285,18 @@ func checkStores(t *testing.T, ps *PeerStore, is *ItemStore, l PeerLimits) {
 		t.Fatalf("%d items", is.Len())
 	}
 }
+
+// What is given up first depends on where we are.
+func TestAStoreFollowsTheNode(t *testing.T) {
+	for _, own := range []int{1, 900} {
+		s := NewPeerStore(ID{}, PeerLimits{Torrents: 2})
+		s.SetOwn(hashOf(own))
+		s.Announce(hashOf(0), guest(1), false, 0)
+		s.Announce(hashOf(901), guest(1), false, 0)
+		s.Announce(hashOf(500), guest(1), false, 0)
+		_, near := s.find(hashOf(0))
+		if _, far := s.find(hashOf(901)); near != (own == 1) || far == near {
+			t.Errorf("at %d: 0 is kept: %v, 901: %v", own, near, far)
+		}
+	}
+}

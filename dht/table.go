@@ -41,6 +41,7 @@ type Table struct {
 	own     ID
 	o       TableOptions
 	buckets []bucket // bucket i: nodes that share exactly i leading bits with own, the last one: i or more
+	doubt   bool     // whose turn it is to be pinged: a questionable node's
 }
 
 // bucket is a range of ids.

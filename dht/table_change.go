@@ -43,10 +43,11 @@ func (t *Table) Unproven(c Contact) bool {
 }
 
 // Heard notes that somebody named a node. It becomes a spare only where nodes are
-// missing: it is worth less than one that came by itself.
+// missing, and around us, where buckets can be split: it is worth less than one that
+// came by itself.
 func (t *Table) Heard(c Contact, now clock.Time) {
 	c.Addr = unmapped(c.Addr)
-	if i := t.index(c.ID); len(t.buckets[i].nodes) < t.limit(i) {
+	if i := t.index(c.ID); i == len(t.buckets)-1 || len(t.buckets[i].nodes) < t.limit(i) {
 		t.hear(c, now)
 	}
 }

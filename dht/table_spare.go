@@ -125,17 +125,20 @@ func (t *Table) promote(b *bucket, s, to *entry, now clock.Time) {
 }
 
 // NextPing is the node to ping next, if any: one that was heard of where nodes are
-// missing, else the one that has been silent longest of those that are questionable
-// ("the least recently seen node is pinged"), full buckets with spares first. Its
-// outcome must be told by Replied or Failed; until then it is not given again.
+// missing, or the one that has been silent longest of those that are questionable
+// ("the least recently seen node is pinged"), full buckets with spares first. If there
+// are both they take turns, so that strangers who press in cannot keep us from finding
+// out who is gone. Its outcome must be told by Replied or Failed; until then it is not
+// given again.
 func (t *Table) NextPing(now clock.Time) (Contact, bool) {
-	e := t.wanted()
-	if e == nil {
-		e = t.doubted(now)
+	e, d := t.wanted(), t.doubted(now)
+	if e == nil || d != nil && t.doubt {
+		e = d
 	}
 	if e == nil {
 		return Contact{}, false
 	}
+	t.doubt = e != d
 	e.flags |= pinging
 	return e.contact(), true
 }
