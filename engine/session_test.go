@@ -94,6 +94,8 @@ func (ts *testSession) onDisk(m storage.Message) {
 		none := bits.New(m.Info.Lengths.Pieces())
 		id, answer = m.ID, storage.Opened{ID: m.ID, Have: &none}
 		ts.replies[id] = m.Reply
+	case storage.Look:
+		id, answer = m.ID, storage.Done{ID: m.ID, Cookie: m.Cookie}
 	case storage.Save:
 		id, answer = m.ID, storage.Done{ID: m.ID, Cookie: m.Cookie}
 	case storage.Close:

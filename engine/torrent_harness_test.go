@@ -51,13 +51,15 @@ type testTorrent struct {
 
 // fakeDisk is storage.
 type fakeDisk struct {
-	reply  actor.Ref[storage.Answer]
-	opened storage.Opened // the answer to Open
-	marks  map[metainfo.PieceIndex]map[int]uint64
-	judge  bool // pieces are judged by their blocks' marks, at once
-	manual bool // commands wait for tt.done
-	wait   []uint64
-	delay  time.Duration // of verdicts
+	reply   actor.Ref[storage.Answer]
+	opened  storage.Opened // the answer to Open
+	lookErr error          // of Look
+	noLook  bool           // Look is not answered
+	marks   map[metainfo.PieceIndex]map[int]uint64
+	judge   bool // pieces are judged by their blocks' marks, at once
+	manual  bool // commands wait for tt.done
+	wait    []uint64
+	delay   time.Duration // of verdicts
 }
 
 // ttPieces pieces of four blocks, the last one of two and a half.
@@ -556,6 +558,11 @@ func (tt *testTorrent) onDisk(m storage.Message) {
 		tt.say("disk", "save")
 		tt.disk.opened.Saved = m.Value
 		tt.done(m.Cookie)
+	case storage.Look:
+		if tt.disk.noLook {
+			return
+		}
+		tt.w.After(0, func() { tt.disk.reply.Tell(storage.Done{Cookie: m.Cookie, Err: tt.disk.lookErr}) })
 	case storage.Sync:
 		tt.say("disk", "sync")
 		tt.done(m.Cookie)

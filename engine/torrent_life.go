@@ -21,7 +21,7 @@ type life struct {
 	state     State
 	err       error // why it is Failed
 	paused    bool  // what the user wants, also while opening and checking
-	complete  bool  // Completed has been told, and nothing is missing since
+	complete  bool  // Completed has been told or will be after a look, and nothing is missing since
 	finishing bool
 	finish    finish
 	closing   bool  // storage has been asked to close
@@ -67,8 +67,7 @@ func (t *torrent) settle(c *actor.Ctx[torrentMsg]) {
 	fresh := complete && !t.life.complete
 	t.life.complete = complete
 	if fresh {
-		t.cfg.emit.Tell(Event{Kind: Completed, Hash: t.cfg.hash})
-		t.save(c)
+		t.confirm()
 	}
 	if alone := t.needsNobody(); alone != t.swarm.book.noSeed {
 		t.swarm.book.noSeed = alone

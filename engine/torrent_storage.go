@@ -21,6 +21,7 @@ type diskState struct {
 	opening bool
 	loaded  bool  // the facts of an earlier run have been taken
 	stalled bool  // waiting for Resume
+	looking bool  // before Completed is told
 	trouble error // while set, no blocks are asked for
 	space   bool  // the trouble is the lack of space
 	cookie  uint64
@@ -49,8 +50,8 @@ type checkRun struct {
 func (d *diskState) takes() bool { return d.open && !d.check.running }
 
 // storageReserve of storageWindow is for what can't be refused: the Close of a
-// torrent, a check, and its last Save.
-const storageReserve = 3
+// torrent, a check, its last Save, and the Look before it is complete.
+const storageReserve = 4
 
 func (t *torrent) openStorage() {
 	t.disk.window.Take(1)
@@ -121,8 +122,12 @@ func (t *torrent) must(reply actor.Ref[error], then func(), make func(cookie uin
 	t.cfg.deps.Disk.Tell(make(t.disk.cookie))
 }
 
-func (t *torrent) onDone(a storage.Done) {
+func (t *torrent) onDone(c *actor.Ctx[torrentMsg], a storage.Done) {
 	t.disk.window.Give(1)
+	if a.Cookie == lookCookie {
+		t.onLooked(c, a.Err)
+		return
+	}
 	w := t.disk.waiting[a.Cookie]
 	delete(t.disk.waiting, a.Cookie)
 	if a.Err == nil && w.then != nil {
@@ -154,11 +159,11 @@ func (t *torrent) onStored(c *actor.Ctx[torrentMsg], a storage.Answer) {
 		t.disk.stalled = false
 		t.feedAll()
 	case storage.Trouble:
-		t.onTrouble(a)
+		t.onTrouble(c, a)
 	case storage.FileDone:
 		t.cfg.emit.Tell(Event{Kind: FileCompleted, Hash: t.cfg.hash, File: a.File, Path: a.Path})
 	case storage.Done:
-		t.onDone(a)
+		t.onDone(c, a)
 	case storage.Closed:
 		t.onStorageClosed(c, a)
 	default:
@@ -347,21 +352,13 @@ func (t *torrent) refetch(part *partial) {
 	t.feedAll()
 }
 
-// onTrouble: while the disk is in trouble nothing is asked for, and seeding goes on.
-func (t *torrent) onTrouble(a storage.Trouble) {
-	t.disk.trouble, t.disk.space = a.Err, a.Space
-	t.cfg.emit.Tell(Event{Kind: DiskTrouble, Hash: t.cfg.hash, Err: a.Err, NoSpace: a.Space})
-	if a.Err == nil {
-		t.feedEverybody()
-	}
-}
-
 // onDiskDown: storage itself has ended, by a bug. Nothing that was asked of it will
 // be answered.
 func (t *torrent) onDiskDown(c *actor.Ctx[torrentMsg], e actor.Exit) {
 	err := fmt.Errorf("storage has ended: %w", errors.Join(e.Err, ErrClosed))
 	t.disk.window.Used = 0
 	t.disk.open, t.disk.opening, t.disk.stalled, t.disk.trouble = false, false, false, nil
+	t.disk.looking = false
 	t.disk.check = checkRun{}
 	t.disk.failAll(err)
 	if t.life.finishing {

@@ -117,11 +117,19 @@ func (s *Storage) closed(t *torrent, k *closeTask) {
 	if err == nil && !t.closing.drop {
 		err = t.trouble.err
 	}
-	for _, m := range append(t.dirt.wait, t.files.syncs...) {
-		t.done(m.Cookie, ErrClosed)
-	}
+	t.refuseWaiting(ErrClosed)
 	s.remove(t)
 	t.tell(Closed{ID: t.id, Err: err})
+}
+
+// refuseWaiting answers who waits for a Sync or a Look.
+func (t *torrent) refuseWaiting(err error) {
+	for _, m := range append(t.dirt.wait, t.files.syncs...) {
+		t.done(m.Cookie, err)
+	}
+	for _, m := range t.files.looks {
+		t.done(m.Cookie, err)
+	}
 }
 
 // abandon releases all that a torrent holds and answers whoever waits, because
@@ -138,9 +146,7 @@ func (s *Storage) abandon(t *torrent, err error) {
 			pc.release()
 		}
 	}
-	for _, m := range append(t.dirt.wait, t.files.syncs...) {
-		t.done(m.Cookie, err)
-	}
+	t.refuseWaiting(err)
 	if t.verify.active {
 		t.tell(CheckDone{ID: t.id, Have: t.haveCopy(), Hashed: t.verify.hashed, Err: err})
 	}

@@ -222,6 +222,7 @@ func TestPiecesAreHashedInOrderFromRuns(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	r.manual = false
+	r.step("arrived")
 	r.quiet()
 }
 

@@ -37,6 +37,16 @@
 // torrent a check at most. Files that have disappeared are not made anew for as long
 // as something is known of them.
 //
+// # Whose files they are
+//
+// With each write goes a record of what its files look like afterwards: number, size,
+// time; and before it one that they are being written. A file that is another one, or
+// older, or changed though we were not writing, is hashed again (open.go). While a
+// torrent is open, syncs and Look compare names with what was written (run_seen.go): a
+// file that somebody has moved, replaced or cut is trouble, and what is lost with it is
+// told. Files that are written are locked, so that they have one writer on the machine;
+// reading them needs no lock.
+//
 // A whole state folder is locked by one session, or each torrent by itself where
 // several processes share the folder.
 //

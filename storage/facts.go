@@ -26,9 +26,10 @@ type facts struct {
 	renamed  []renaming
 	saved    []byte
 
-	// clean: nothing came after the torrent was closed, when files had these stats.
+	// clean: nothing came after the torrent was closed.
 	clean bool
-	stats []fileStat
+	stats map[int32]fileStat // by file
+	also  map[int32]fileStat // files of which a copy was about to take the place
 }
 
 // renaming is a file's path given by the user, relative to the folder.
@@ -42,6 +43,8 @@ type renaming struct {
 type fileStat struct {
 	file        int32
 	size, mtime int64
+	id          FileID
+	busy        bool // it was being written, so it may have become longer and its time later
 }
 
 func newFacts(pieces, files int32, dir string) *facts {
@@ -51,6 +54,8 @@ func newFacts(pieces, files int32, dir string) *facts {
 		written: bits.New(pieces),
 		stale:   bits.New(pieces),
 		placed:  bits.New(files),
+		stats:   map[int32]fileStat{},
+		also:    map[int32]fileStat{},
 	}
 }
 
@@ -152,8 +157,8 @@ func appendSaved(dst, value []byte) []byte {
 	return appendRecord(dst, recSaved, func(e *encoder) { e.bytes(value) })
 }
 
-func appendPlaced(dst []byte, files []int32) []byte {
-	return appendRecord(dst, recPlaced, func(e *encoder) {
+func appendFiles(dst []byte, kind recordKind, files []int32) []byte {
+	return appendRecord(dst, kind, func(e *encoder) {
 		for _, f := range files {
 			e.uint(uint64(f))
 		}
@@ -179,20 +184,28 @@ func appendMark(dst []byte, kind recordKind) []byte {
 	return appendRecord(dst, kind, func(*encoder) {})
 }
 
-func appendClosed(dst []byte, stats []fileStat) []byte {
-	return appendRecord(dst, recClosed, func(e *encoder) { putStats(e, stats) })
+// appendClosed says that all is durable. Earlier versions said here what files looked
+// like.
+func appendClosed(dst []byte) []byte {
+	return appendRecord(dst, recClosed, func(e *encoder) { e.uint(0) })
 }
 
-func putStats(e *encoder, stats []fileStat) {
-	e.uint(uint64(len(stats)))
-	for _, s := range stats {
-		e.uint(uint64(s.file))
-		e.int(s.size)
-		e.int(s.mtime)
-	}
+// appendStats says what files look like.
+func appendStats(dst []byte, kind recordKind, stats []fileStat) []byte {
+	return appendRecord(dst, kind, func(e *encoder) {
+		for _, s := range stats {
+			e.uint(uint64(s.file))
+			e.uint(flag(s.busy))
+			e.int(s.size)
+			e.int(s.mtime)
+			e.uint(s.id.Dev)
+			e.uint(s.id.Ino)
+			e.int(s.id.Birth)
+		}
+	})
 }
 
-// appendSnapshot appends everything that f says.
+// appendSnapshot appends everything that f says but for what files look like.
 func (f *facts) appendSnapshot(dst []byte, l *metainfo.Lengths) []byte {
 	return appendRecord(dst, recSnapshot, func(e *encoder) {
 		e.uint(uint64(l.PieceLen()))
@@ -216,7 +229,7 @@ func (f *facts) appendSnapshot(dst []byte, l *metainfo.Lengths) []byte {
 			r.put(e)
 		}
 		e.bytes(f.saved)
-		putStats(e, f.stats)
+		e.uint(0) // files, by earlier versions
 	})
 }
 

@@ -77,7 +77,7 @@ func (r *factsReader) snapshot(d *decoder) *facts {
 		d.fail()
 		return nil
 	}
-	f := &facts{dir: d.text(), from: d.text(), moving: d.text()}
+	f := &facts{dir: d.text(), from: d.text(), moving: d.text(), also: map[int32]fileStat{}}
 	flags := d.uint()
 	f.leftover, f.clean = flags&1 != 0, flags&2 != 0
 	f.boot = d.text()
@@ -99,23 +99,32 @@ func (r *factsReader) snapshot(d *decoder) *facts {
 		f.renamed = append(f.renamed, x)
 	}
 	f.saved = append([]byte(nil), d.bytes()...)
-	f.stats = r.stats(d)
+	f.stats = r.oldStats(d)
 	if d.err != nil {
 		return nil
 	}
 	return f
 }
 
-func (r *factsReader) stats(d *decoder) []fileStat {
-	var out []fileStat
+// oldStats reads sizes and times as earlier versions wrote them.
+func (r *factsReader) oldStats(d *decoder) map[int32]fileStat {
+	out := map[int32]fileStat{}
 	for range d.uint() {
 		s := fileStat{file: d.index(r.files), size: d.int(), mtime: d.int()}
 		if d.err != nil {
 			return nil
 		}
-		out = append(out, s)
+		out[s.file] = s
 	}
 	return out
+}
+
+// stat reads what a file looks like.
+func (r *factsReader) stat(d *decoder) fileStat {
+	return fileStat{
+		file: d.index(r.files), busy: d.uint()&1 != 0, size: d.int(), mtime: d.int(),
+		id: FileID{Dev: d.uint(), Ino: d.uint(), Birth: d.int()},
+	}
 }
 
 // apply changes the facts by a record that is no snapshot.
@@ -160,8 +169,30 @@ func (r *factsReader) apply(kind recordKind, d *decoder) {
 	case recBegun: // no longer clean, as after any record
 	case recSettled:
 		f.from = ""
+	case recFiles:
+		for d.more() {
+			if x := r.stat(d); d.err == nil {
+				f.stats[x.file] = x
+				delete(f.also, x.file)
+			}
+		}
+	case recCopies:
+		for d.more() {
+			if x := r.stat(d); d.err == nil {
+				f.also[x.file] = x
+			}
+		}
+	case recBusy:
+		for d.more() {
+			if x, ok := f.stats[d.index(r.files)]; ok && d.err == nil {
+				x.busy = true
+				f.stats[x.file] = x
+			}
+		}
 	case recClosed:
-		f.stats = r.stats(d)
+		if old := r.oldStats(d); len(old) > 0 {
+			f.stats = old
+		}
 		f.clean = d.err == nil
 	default:
 		d.fail()

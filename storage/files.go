@@ -17,8 +17,10 @@ type fileState struct {
 	told    bits.Set // files whose FileDone has been sent or is under way
 	wanted  bits.Set
 
-	finishing int    // complete files that are getting their final names
-	syncs     []Sync // that wait for those
+	finishing int     // complete files that are getting their final names, or are looked at
+	arrived   []int32 // of those, what waits for a look
+	syncs     []Sync  // that wait for those
+	looks     []Look
 }
 
 // init counts what is missing.
@@ -99,12 +101,34 @@ func (s *Storage) fileComplete(t *torrent, i int32) {
 		return
 	}
 	s.makeLinks(t)
+	t.files.finishing++
 	if !t.needsFinish(i) {
-		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
+		s.lookArrived(t, i)
 		return
 	}
-	t.files.finishing++
 	s.operate(t, &op{fence: fenceAll, task: &finishTask{store: t.store, file: i}})
+}
+
+// lookArrived looks whether a complete file is where it should be, together with
+// others that come meanwhile.
+func (s *Storage) lookArrived(t *torrent, i int32) {
+	if t.files.arrived = append(t.files.arrived, i); len(t.files.arrived) > 1 {
+		return
+	}
+	k := &arrivedTask{store: t.store}
+	s.operate(t, &op{task: k, ready: func() { k.files, t.files.arrived = t.files.arrived, nil }})
+}
+
+// haveArrived tells of complete files that are where they should be.
+func (s *Storage) haveArrived(c *actor.Ctx[Message], t *torrent, k *arrivedTask) {
+	for n, i := range k.files {
+		if n < len(k.errs) && k.errs[n] != nil {
+			s.notFinished(c, t, i, k.errs[n])
+			continue
+		}
+		t.tell(FileDone{ID: t.id, File: metainfo.FileIndex(i), Path: t.pathOf(i)})
+		s.finishedOne(t)
+	}
 }
 
 // makeLinks makes symbolic links once all that is wanted is there: so that nothing is ever written through one.
@@ -159,6 +183,11 @@ func (s *Storage) finishedOne(t *torrent) {
 		t.dirt.wait = append(t.dirt.wait, t.files.syncs...)
 		t.files.syncs = nil
 		s.sync.due.add(t)
+	}
+	looks := t.files.looks
+	t.files.looks = nil
+	for _, m := range looks {
+		s.onLook(t, m)
 	}
 }
 

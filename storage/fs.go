@@ -67,6 +67,11 @@ type File interface {
 	WritePast(bufs [][]byte, off int64) (int, error)
 	// Append adds b at the end, in one piece.
 	Append(b []byte) error
+	// Lock keeps others from writing: until the file is closed, Lock of whoever else
+	// has it open, in this process too, fails with ErrLocked at once. It is advisory,
+	// and nothing where files can't be locked.
+	Lock() error
+	// Stat describes the file, its ID included.
 	Stat() (Info, error)
 	Truncate(size int64) error
 	// Allocate reserves space for the first size bytes and makes the file that
@@ -87,6 +92,27 @@ type Info struct {
 	MTime int64 // Unix time in nanoseconds
 	Kind  FileKind
 	Links int64 // names that the file has; 0: it has been removed; -1: unknown
+	// ID tells the file from others, whatever its name. Only File.Stat fills it in.
+	ID FileID
+	// Late says that the time may still change by what has been written already, as
+	// where a server sets it.
+	Late bool
+}
+
+// FileID tells files apart. Each part is 0 where it is not known; all are where the
+// file system gives files other numbers each time.
+type FileID struct {
+	Dev   uint64 // may be another one after a reboot
+	Ino   uint64 // may be given to a new file when this one is gone
+	Birth int64  // when the file was made, Unix time in nanoseconds
+}
+
+// same reports whether two IDs may be of the same file. Another device is no matter
+// if it may have got another number since.
+func (a FileID) same(b FileID, remounted bool) bool {
+	differ := func(x, y uint64) bool { return x != 0 && y != 0 && x != y }
+	return !differ(a.Ino, b.Ino) && !differ(uint64(a.Birth), uint64(b.Birth)) &&
+		(remounted || a.Birth != 0 && b.Birth != 0 || !differ(a.Dev, b.Dev))
 }
 
 // FileKind says what a name stands for.

@@ -18,24 +18,45 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// Types of file systems where reserved space is written elsewhere later, so that
-// reserving only costs, or where it goes over a network.
-var noReserve = map[uint32]bool{
-	unix.BTRFS_SUPER_MAGIC: true,
-	0x2fc12fc1:             true, // ZFS
-	0xca451a4e:             true, // bcachefs
-	unix.NFS_SUPER_MAGIC:   true,
-	unix.SMB_SUPER_MAGIC:   true,
-	0xff534d42:             true, // CIFS
-	0xfe534d42:             true, // SMB 2
-	0x00c36400:             true, // Ceph
-	unix.V9FS_MAGIC:        true,
-	0x65735546:             true, // FUSE
+// Kinds of file systems by their magic numbers; others are as they should be.
+var fsKinds = map[uint32]fsKind{
+	unix.BTRFS_SUPER_MAGIC: {noReserve: true},
+	0x2fc12fc1:             {noReserve: true}, // ZFS
+	0xca451a4e:             {noReserve: true}, // bcachefs
+	unix.NFS_SUPER_MAGIC:   {noReserve: true, late: true},
+	unix.SMB_SUPER_MAGIC:   {noReserve: true, late: true, renumbers: true, noLock: true},
+	0xff534d42:             {noReserve: true, late: true, renumbers: true, noLock: true}, // CIFS
+	0xfe534d42:             {noReserve: true, late: true, renumbers: true, noLock: true}, // SMB 2
+	0x00c36400:             {noReserve: true, late: true},                                // Ceph
+	unix.V9FS_MAGIC:        {noReserve: true, late: true, renumbers: true},
+	0x65735546:             {noReserve: true, late: true, renumbers: true}, // FUSE
+	unix.MSDOS_SUPER_MAGIC: {renumbers: true, late: true},
+	unix.EXFAT_SUPER_MAGIC: {renumbers: true, late: true},
+}
+
+// identify names a file by its device, its number there and when it was made.
+func identify(f *osFile) (id FileID, kind fsKind) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(f.fd, &fs); err == nil {
+		kind = fsKinds[uint32(fs.Type)]
+	}
+	var x unix.Statx_t
+	if err := unix.Statx(f.fd, "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_BTIME, &x); err != nil {
+		var st unix.Stat_t
+		if err := unix.Fstat(f.fd, &st); err != nil {
+			return FileID{}, kind
+		}
+		return FileID{Dev: st.Dev, Ino: st.Ino}, kind
+	}
+	id = FileID{Dev: unix.Mkdev(x.Dev_major, x.Dev_minor), Ino: x.Ino}
+	if x.Mask&unix.STATX_BTIME != 0 {
+		id.Birth = x.Btime.Sec*1e9 + int64(x.Btime.Nsec)
+	}
+	return id, kind
 }
 
 func allocate(f *osFile, size int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(f.fd, &fs); err == nil && noReserve[uint32(fs.Type)] {
+	if f.identity(); f.kind.noReserve {
 		return errors.ErrUnsupported
 	}
 	for {

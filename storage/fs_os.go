@@ -187,6 +187,10 @@ type osFile struct {
 	fd     int
 	cached atomic.Bool // its file system knows no way past the page cache
 	mu     sync.Mutex  // appends
+
+	named sync.Once
+	id    FileID
+	kind  fsKind
 }
 
 func (f *osFile) ReadV(bufs [][]byte, off int64) (int, error)  { return readV(f, bufs, off) }
@@ -206,7 +210,36 @@ func (f *osFile) Stat() (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return infoOf(st), nil
+	i := infoOf(st)
+	i.ID, i.Late = f.identity(), f.kind.late
+	return i, nil
+}
+
+// identity looks once: an open file stays the same.
+func (f *osFile) identity() FileID {
+	f.named.Do(func() {
+		f.id, f.kind = identify(f)
+		if f.kind.renumbers {
+			f.id = FileID{}
+		}
+	})
+	return f.id
+}
+
+// Lock implements File.
+func (f *osFile) Lock() error {
+	if f.identity(); f.kind.noLock {
+		return nil
+	}
+	return lockPayload(f.f)
+}
+
+// fsKind is what has to be known of the kind of file system.
+type fsKind struct {
+	noReserve bool // reserved space is written elsewhere later, so that reserving only costs, or goes over a network
+	renumbers bool // a file's number may be another one the next time
+	late      bool // a file's time may change after it was written
+	noLock    bool // a lock keeps readers out
 }
 
 func (f *osFile) Truncate(size int64) error         { return f.f.Truncate(size) }

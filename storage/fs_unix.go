@@ -28,8 +28,8 @@ func lockFile(f *os.File, exclusive bool) error {
 	}
 	for {
 		switch err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); {
-		case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return nil // without locks we can but trust the user
+		case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK):
+			return nil // without locks, as on some servers, we can but trust the user
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return ErrLocked
@@ -38,6 +38,9 @@ func lockFile(f *os.File, exclusive bool) error {
 		}
 	}
 }
+
+// lockPayload locks a file that is written.
+func lockPayload(f *os.File) error { return lockFile(f, true) }
 
 // moveBetween renames across two roots, by their folders' descriptors, so that no
 // path is looked up outside of them.

@@ -30,6 +30,35 @@ func lockFile(f *os.File, exclusive bool) error {
 	return err
 }
 
+// lockPayload locks one byte far behind the end of a file that is written. Locks are
+// mandatory here: whoever reads must not meet it.
+func lockPayload(f *os.File) error {
+	far := &windows.Overlapped{Offset: 0xfffffffe, OffsetHigh: 0x7fffffff}
+	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_FAIL_IMMEDIATELY|windows.LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, far)
+	switch {
+	case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
+		return ErrLocked
+	case err != nil:
+		return nil // a server without locks
+	}
+	return nil
+}
+
+// identify names a file by its volume, its number there and when it was made. A
+// file's time is settled when it is closed.
+func identify(f *osFile) (FileID, fsKind) {
+	kind := fsKind{late: true}
+	var i windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(windows.Handle(f.f.Fd()), &i); err != nil {
+		return FileID{}, kind
+	}
+	return FileID{
+		Dev:   uint64(i.VolumeSerialNumber),
+		Ino:   uint64(i.FileIndexHigh)<<32 | uint64(i.FileIndexLow),
+		Birth: i.CreationTime.Nanoseconds(),
+	}, kind
+}
+
 func crossDevice(no syscall.Errno) bool { return no == windows.ERROR_NOT_SAME_DEVICE }
 
 // noSpace reports whether an error means that the disk, or a quota, is full.

@@ -97,7 +97,15 @@ func (p *handles) put(h *handle) {
 	last := h.gone && h.refs == 0
 	p.mu.Unlock()
 	if last {
-		h.Close()
+		h.end()
+	}
+}
+
+// end closes a file that nobody has asked to be closed. An error may be the only word
+// of writes that never reached the disk: the next sync of the file fails with it.
+func (h *handle) end() {
+	if err := h.Close(); err != nil && h.key.write && h.key.s != nil {
+		h.key.s.ail(h.key.file, err)
 	}
 }
 
@@ -115,7 +123,7 @@ func (p *handles) shrink(n int) {
 	}
 	p.mu.Unlock()
 	for _, h := range closing {
-		h.Close()
+		h.end()
 	}
 }
 
@@ -136,7 +144,11 @@ func (p *handles) forget(s *store, match func(file int32) bool) error {
 	p.mu.Unlock()
 	var errs []error
 	for _, h := range closing {
-		errs = append(errs, h.Close())
+		err := h.Close()
+		if err != nil && h.key.write {
+			s.ail(h.key.file, err)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

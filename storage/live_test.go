@@ -25,11 +25,16 @@ type live struct {
 }
 
 func newLive(t testing.TB, state string, slab int64) *live {
+	return newLiveWith(t, Config{StateDir: state}, slab)
+}
+
+func newLiveWith(t testing.TB, cfg Config, slab int64) *live {
 	l := &live{
 		t: t, world: actor.NewLive(actor.LiveConfig{}), workers: NewLiveWorkers(),
 		slab: block.NewSlab(slab), answers: make(chan Answer, 1<<20), ended: make(chan actor.Exit, 1),
 	}
-	s := New(Config{Workers: l.workers, Slab: l.slab, StateDir: state, Lanes: l.workers.Lanes()})
+	cfg.Workers, cfg.Slab, cfg.Lanes = l.workers, l.slab, l.workers.Lanes()
+	s := New(cfg)
 	l.store = actor.Root(l.world, actor.Spec{Name: "storage", Limit: 1 << 20}, s, func(e actor.Exit) { l.ended <- e })
 	return l
 }

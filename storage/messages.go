@@ -194,14 +194,22 @@ type Save struct {
 	Cookie uint64
 }
 
-// Sync makes everything written so far durable. Answered by Done. In one-shot
+// Sync makes everything written so far durable, and looks at it as Look does. Answered by Done. In one-shot
 // downloads it ends the run; in between storage syncs by itself every 5 s or 512 MiB.
 type Sync struct {
 	ID     ID
 	Cookie uint64
 }
 
-// Done answers Select, Move, Rename, Save and Sync.
+// Look asks whether names still lead to the files that were written, and whether they
+// are as long as they were: what a torrent asks before it says that it is complete.
+// Answered by Done, after a Trouble if something is wrong.
+type Look struct {
+	ID     ID
+	Cookie uint64
+}
+
+// Done answers Select, Move, Rename, Save, Sync and Look.
 type Done struct {
 	ID     ID
 	Cookie uint64
@@ -235,7 +243,8 @@ type Trouble struct {
 	Space   bool
 	Missing bool
 	// Lost are pieces that were good and are not any more, which a failed sync
-	// can cause; nil: none. They have to be fetched again.
+	// can cause, or somebody who has cut or replaced a file; nil: none. They have to
+	// be fetched again.
 	Lost *bits.Set
 }
 
@@ -258,6 +267,7 @@ func (Move) storageMsg()    {}
 func (Rename) storageMsg()  {}
 func (Save) storageMsg()    {}
 func (Sync) storageMsg()    {}
+func (Look) storageMsg()    {}
 func (Close) storageMsg()   {}
 
 func (Opened) storageAnswer()    {}

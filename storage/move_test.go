@@ -147,7 +147,7 @@ func TestCloseEndsAMove(t *testing.T) {
 	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 20 << 20})
 	r.open(tt, Options{})
 	r.fetch(tt, 0)
-	_ = r.fs.WriteFile(payloadDir+"/x", tt.Data)
+	r.fs.Overwrite(payloadDir+"/x", tt.Data)
 	r.send(Move{ID: 1, Dir: otherDir})
 	r.run(2 * time.Millisecond)
 	if c := r.close(Close{}); c.Err != nil {

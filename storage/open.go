@@ -114,6 +114,8 @@ type fileLook struct {
 	found bool
 	size  int64
 	mtime int64
+	id    FileID
+	late  bool // the time may be one that is rounded, or set by a server
 }
 
 // slackTime is how much later than its state file a payload file may have changed
@@ -202,23 +204,50 @@ func (r *reconcile) loseRange(first, last int32) {
 	}
 }
 
-// changed reports whether a file differs from what was recorded of it when the
-// torrent was closed, or else was changed long after the last record.
+// changed reports whether a file is another one than was recorded, or has been
+// changed by others since.
 func (r *reconcile) changed(i int32) bool {
 	look := &r.there[i]
-	if !r.facts.clean {
-		return r.limit > 0 && look.mtime > r.limit+slackTime
+	st, known := r.facts.stats[i]
+	if !known {
+		return r.facts.clean || r.tooLate(look)
 	}
-	for _, st := range r.facts.stats {
-		if st.file != i {
-			continue
-		}
+	also, copied := r.facts.also[i]
+	return r.differs1(look, &st) && (!copied || r.differs1(look, &also))
+}
+
+// differs1 compares a file with one record of it.
+func (r *reconcile) differs1(look *fileLook, st *fileStat) bool {
+	if !st.id.same(look.id, r.rebooted) {
+		return true
+	}
+	switch {
+	case look.mtime < st.mtime && !look.near(st.mtime):
 		// After a power cut the time may be an earlier one: syncing data does not
 		// sync the time of its last change.
-		older := r.rebooted && look.mtime < st.mtime
-		return st.size != look.size || st.mtime != look.mtime && !older
+		return !r.rebooted
+	case r.facts.clean:
+		return look.size != st.size || !look.near(st.mtime)
+	case look.size < st.size:
+		return !r.rebooted // else what is not there is taken from it, no more
+	case look.near(st.mtime) && look.size == st.size:
+		return false
 	}
-	return true
+	// It was written after what is recorded. That may have been us, if we were about
+	// to when we were killed, or if a power cut took the last records.
+	return !st.busy && !r.rebooted || r.tooLate(look)
+}
+
+// tooLate reports whether a file was changed so long after the last record that it
+// can't have been us.
+func (r *reconcile) tooLate(look *fileLook) bool {
+	return r.limit > 0 && look.mtime > r.limit+slackTime
+}
+
+// near reports whether a time is that of the file, which may be rounded to 2 s.
+func (l *fileLook) near(mtime int64) bool {
+	d := l.mtime - mtime
+	return d == 0 || l.late && d > -2e9 && d < 2e9
 }
 
 // foreign finds pieces of which nothing is recorded although files that hold them

@@ -71,13 +71,14 @@ func (s *Storage) giveSlow(c *actor.Ctx[Message]) {
 // opDone ends a step and lets the files be used again.
 func (s *Storage) opDone(c *actor.Ctx[Message], t *torrent, k task) {
 	t.opBusy = false
+	fenced := t.fence != fenceNone // so that syncs may have had to wait
 	t.fence = fenceNone
 	s.finishOp(c, t, k)
 	s.lanes.slow.add(t)
 	s.lanes.hash.add(t)
 	s.lanes.read.add(t)
 	s.lanes.write.add(t)
-	if t.dirt.bytes > 0 || len(t.dirt.lost)+len(t.dirt.wait) > 0 {
+	if fenced && t.dirt.bytes > 0 || len(t.dirt.lost)+len(t.dirt.wait) > 0 {
 		s.sync.due.add(t)
 	}
 	s.advanceClose(c, t)
@@ -100,6 +101,8 @@ func (s *Storage) finishOp(c *actor.Ctx[Message], t *torrent, k task) {
 		if k.err != nil {
 			c.Log().Warn("symbolic link not made", "torrent", t.key, "err", k.err)
 		}
+	case *arrivedTask:
+		s.haveArrived(c, t, k)
 	case *lookTask:
 		s.looked(c, t, k)
 	case *rewriteTask:

@@ -49,9 +49,12 @@ const (
 	recMoving                         // a move to this folder has begun
 	recMoved                          // the payload is complete in this folder now
 	recCleaned                        // nothing of a move is left to be done
-	recClosed                         // all is durable; sizes and times of files
+	recClosed                         // all is durable; sizes and times of files, by earlier versions
 	recBegun                          // payload is being written again
 	recSettled                        // the torrent knows its folder: where it was before does not matter
+	recFiles                          // what files look like after our last write
+	recCopies                         // what copies look like that are about to take the place of files
+	recBusy                           // files that are being written: their times may be later than recorded
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -2,8 +2,10 @@ package storage
 
 import (
 	"bytes"
+	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/shoal-bt/shoal/internal/bits"
@@ -33,12 +35,20 @@ func sampleState(l *metainfo.Lengths) []byte {
 	b = appendPieces(b, recDoubt, "", []int32{6})
 	b = appendPartial(b, "b1", 5, &blocks)
 	b = appendSaved(b, []byte("new"))
-	b = appendPlaced(b, []int32{0, 2})
+	b = appendFiles(b, recPlaced, []int32{0, 2})
 	b = appendRenamed(b, renaming{1, "x/y", "x/z"})
 	b = appendText(b, recMoving, "/to")
 	b = appendText(b, recMoved, "/to")
 	b = appendMark(b, recCleaned)
-	return appendClosed(b, []fileStat{{0, 5, -7}, {2, 1 << 40, 1 << 60}})
+	b = appendStats(b, recFiles, sampleStats)
+	b = appendFiles(b, recBusy, []int32{2, 1})
+	b = appendStats(b, recCopies, sampleStats[:1])
+	return appendClosed(b)
+}
+
+var sampleStats = []fileStat{
+	{file: 0, size: 5, mtime: -7, id: FileID{1 << 63, 2, -3}, busy: true},
+	{file: 2, size: 1 << 40, mtime: 1 << 60, id: FileID{1, 1 << 63, 1 << 61}},
 }
 
 func TestStateIsReadAsWritten(t *testing.T) {
@@ -64,11 +74,32 @@ func TestStateIsReadAsWritten(t *testing.T) {
 	check("dirs", []string{f.dir, f.from, f.moving}, []string{"/to", "/data", ""})
 	check("renamed", f.renamed, []renaming{{1, "x/y", "x/z"}})
 	check("clean", f.clean, true)
-	check("stats", f.stats, []fileStat{{0, 5, -7}, {2, 1 << 40, 1 << 60}})
+	second := sampleStats[1]
+	second.busy = true // said behind it
+	check("stats", f.stats, map[int32]fileStat{0: sampleStats[0], 2: second})
+	check("copies", f.also, map[int32]fileStat{0: sampleStats[0]})
 
-	again, health := readState(f.appendSnapshot([]byte(stateHeader), &l), &l, 3)
+	b := appendStats(f.appendSnapshot([]byte(stateHeader), &l), recFiles, []fileStat{sampleStats[0], second})
+	again, health := readState(b, &l, 3)
+	clear(f.also)
+	f.clean = false
 	check("health of the snapshot", health, stateSound)
 	check("the snapshot says the same", again, f)
+}
+
+// TestEarlierVersionsStats: what files looked like stood in the last record once.
+func TestEarlierVersionsStats(t *testing.T) {
+	l := testLengths(t)
+	b := appendRecord(sampleState(&l), recClosed, func(e *encoder) {
+		e.uint(1)
+		e.uint(1)
+		e.int(77)
+		e.int(-5)
+	})
+	f, health := readState(b, &l, 3)
+	if want := (map[int32]fileStat{1: {file: 1, size: 77, mtime: -5}}); health != stateSound || !f.clean || !reflect.DeepEqual(f.stats, want) {
+		t.Errorf("health %d, clean %v, stats %v", health, f.clean, f.stats)
+	}
 }
 
 func members(s *bits.Set) []int32 {
@@ -180,7 +211,13 @@ func FuzzReadState(f *testing.F) {
 				t.Fatal("a partial piece of the wrong shape")
 			}
 		}
-		again, health := readState(facts.appendSnapshot([]byte(stateHeader), &l), &l, 3)
+		var stats []fileStat
+		for _, i := range slices.Sorted(maps.Keys(facts.stats)) {
+			stats = append(stats, facts.stats[i])
+		}
+		clear(facts.also)
+		facts.clean = false
+		again, health := readState(appendStats(facts.appendSnapshot([]byte(stateHeader), &l), recFiles, stats), &l, 3)
 		if health != stateSound || !reflect.DeepEqual(again, facts) {
 			t.Fatalf("the snapshot reads differently: %d", health)
 		}

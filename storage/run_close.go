@@ -12,7 +12,11 @@ func (k *closeTask) run(d *Disk) {
 		k.err = s.removePayload()
 	case !k.forget && k.clean && (s.logged || !s.clean):
 		if k.err = s.syncDirs(); k.err == nil {
-			k.err = s.recordNow(appendClosed(nil, s.stats()))
+			k.err = s.closePayload()
+		}
+		if k.err == nil {
+			s.lastLook()
+			k.err = s.recordClosed()
 		}
 	}
 	if k.forget {
@@ -21,20 +25,29 @@ func (k *closeTask) run(d *Disk) {
 	s.closeFiles()
 }
 
-// stats are the sizes and times of the files.
-func (s *store) stats() []fileStat {
-	_ = s.disk.pool.forget(s, func(i int32) bool { return i >= 0 })
-	var out []fileStat
-	for i := range int32(len(s.lay.files)) {
-		if !s.lay.hasData(i) || !s.place.Has(i) {
-			continue
-		}
-		root, name := s.where(i)
-		if info, err := root.Stat(name); err == nil {
-			out = append(out, fileStat{i, info.Size, info.MTime})
-		}
+// closePayload closes the payload's files, the first time that some systems tell of
+// writes that have failed.
+func (s *store) closePayload() error {
+	if err := s.disk.pool.forget(s, func(i int32) bool { return i >= 0 }); err != nil {
+		return &Error{"close", s.dir, err}
 	}
-	return out
+	return nil
+}
+
+// recordClosed makes the last record: all is durable, and what files look like. If
+// somebody else has changed them since our last write, the next start will see that.
+func (s *store) recordClosed() error {
+	s.logMu.Lock()
+	if s.disk.state == nil {
+		s.logMu.Unlock()
+		return nil
+	}
+	err := s.appendLocked(appendClosed(s.recordAll(nil)))
+	s.logMu.Unlock()
+	if err == nil {
+		err = s.syncState()
+	}
+	return err
 }
 
 // removeState removes what is kept of the torrent, its lock last.

@@ -20,6 +20,7 @@ func (k *selectTask) run(d *Disk) {
 	for _, i := range k.files {
 		s.place.Set(i)
 	}
+	s.seeNew(k.files)
 	s.claimAll()
 	k.recordErr = s.recordNow(k.record)
 	if k.clear && k.recordErr == nil {
@@ -89,9 +90,10 @@ func (s *store) writeAt(i int32, b []byte, off int64) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
+	s.announceOne(i)
 	h, err := s.open(i, true)
 	if err == nil {
-		_, err = h.WriteV([][]byte{b}, off)
+		err = s.writeInto(h, i, [][]byte{b}, off, false)
 		s.disk.pool.put(h)
 	}
 	return s.fault("write", i, err)

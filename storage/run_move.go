@@ -167,12 +167,16 @@ func (k *switchTask) run(d *Disk) {
 		k.err = c.replaceOne()
 		return
 	}
+	if k.err = s.seeCopies(c.to, append(c.files, c.late...), c.target); k.err != nil {
+		return
+	}
 	rec := appendText(nil, recMoved, c.dir)
 	if k.err = s.recordNow(rec); k.err != nil {
 		return
 	}
 	old := s.root
 	s.root, s.dir = c.to, c.dir
+	s.takeCopies()
 	s.claimAll()
 	c.removeFrom(old)
 	old.Close()
@@ -185,7 +189,10 @@ func (c *copier) replaceOne() error {
 	s := c.s
 	root, name := s.where(c.only)
 	final := s.name(c.only)
-	err := s.moveFile(c.to, c.target(final), c.to, final)
+	err := s.seeCopies(c.to, c.files, c.target)
+	if err == nil {
+		err = s.moveFile(c.to, c.target(final), c.to, final)
+	}
 	if err == nil {
 		err = c.to.SyncDir(path.Dir(final))
 	}
@@ -194,6 +201,7 @@ func (c *copier) replaceOne() error {
 	}
 	s.final.Set(c.only)
 	s.claimAll()
+	s.takeCopies()
 	_ = root.Remove(name)
 	removeEmpty(root, name)
 	return nil

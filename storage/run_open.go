@@ -53,6 +53,7 @@ func (k *openTask) openAll(d *Disk, s *store) error {
 	if r.judge() {
 		return &Error{"open", filepath.Join(k.facts.dir, k.lay.files[0].Path.String()), ErrMissing}
 	}
+	k.trust(s, r.there)
 	s.place, s.clean = k.facts.placed.Clone(), k.facts.clean
 	s.claimAll()
 	k.facts.clean = false
@@ -67,6 +68,22 @@ func (k *openTask) openAll(d *Disk, s *store) error {
 	k.logged = 0
 	data = k.facts.appendSnapshot([]byte(stateHeader), &k.lay.Lengths)
 	return s.replaceState(data, health != stateNone) // what is new has nothing to lose
+}
+
+// trust takes what files look like for granted from here on: what differed from the
+// records will be hashed. What is recorded stays until a snapshot is written.
+func (k *openTask) trust(s *store, there []fileLook) {
+	s.seen = make([]seenFile, len(there))
+	for i, l := range there {
+		if !l.found {
+			continue
+		}
+		f := int32(i)
+		s.noteSeen(f, Info{Size: l.size, MTime: l.mtime, ID: l.id, Late: l.late})
+		if st, ok := k.facts.stats[f]; ok && st == s.seen[f].stat(f) {
+			s.seen[f].news = false
+		}
+	}
 }
 
 // known reports whether the facts tell of the torrent's files.
@@ -211,11 +228,11 @@ func (s *store) find(i int32, finalFirst bool) fileLook {
 		if final {
 			root, name = s.root, s.name(i)
 		}
-		if info, err := root.Stat(name); err == nil && info.Kind == Regular {
+		if info, err := identityOf(root, name); err == nil && info.Kind == Regular {
 			if final {
 				s.final.Set(i)
 			}
-			return fileLook{true, info.Size, info.MTime}
+			return fileLook{true, info.Size, info.MTime, info.ID, info.Late}
 		}
 	}
 	return fileLook{}

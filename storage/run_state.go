@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"errors"
 	"io"
+	"slices"
 )
 
 // run syncs files and the folders that name them, and only then records that their
@@ -16,6 +17,14 @@ func (k *syncTask) run(d *Disk) {
 		if k.err = s.syncFile(i); k.err != nil {
 			return
 		}
+	}
+	// What is synced is not worth much if the names lead elsewhere.
+	look := slices.Values(k.files)
+	if len(k.wait) > 0 {
+		look = s.everyFile
+	}
+	if k.err = s.allInPlace(look); k.err != nil {
+		return
 	}
 	if k.parts {
 		if k.err = s.syncFile(partsFile); k.err != nil {
@@ -38,6 +47,9 @@ func (s *store) syncFile(i int32) error {
 	defer s.disk.pool.put(h)
 	if err := h.Sync(); err != nil && !s.opt.ReadOnly { // some systems sync only what may be written
 		return s.fault("sync", i, err)
+	}
+	if err := s.illness(i); err != nil {
+		return s.fault("close", i, err)
 	}
 	if info, err := h.Stat(); err == nil && info.Links == 0 {
 		return s.fault("sync", i, ErrMissing) // somebody has removed it
@@ -63,13 +75,27 @@ func (k *stateTask) run(*Disk) { k.err = k.store.record(k.record) }
 
 func (k *compactTask) run(*Disk) { k.err = k.store.replaceState(k.data, true) }
 
+// run looks at each file.
+func (k *arrivedTask) run(*Disk) {
+	k.errs = make([]error, len(k.files))
+	for n, i := range k.files {
+		k.errs[n] = k.store.allInPlace(slices.Values([]int32{i}))
+	}
+}
+
 // run looks for the torrent's folder and its files. If another folder has taken the
 // place of the one that is open, as when a disk was mounted again, and has the
 // files, it is used from now on.
 func (k *lookTask) run(d *Disk) {
 	s := k.store
+	if !k.heal {
+		k.err = s.allInPlace(s.everyFile)
+		return
+	}
 	if s.root.Present() == nil {
-		k.err = k.lookIn(s.root)
+		if k.err = k.lookIn(s.root); k.err == nil {
+			k.accept(d)
+		}
 		return
 	}
 	root, err := d.openRoot(s.dir, false)
@@ -84,33 +110,49 @@ func (k *lookTask) run(d *Disk) {
 	_ = d.pool.forget(s, func(i int32) bool { return i != stateFile })
 	s.root.Close()
 	s.root = root
+	k.accept(d)
 }
 
-// lookIn looks for the files, with root in the place of the torrent's own.
+// lookIn looks for the files, with root in the place of the torrent's own. It notes
+// those that are other ones now, or have been cut.
 func (k *lookTask) lookIn(root Root) (err error) {
 	s := k.store
+	k.ill = k.ill[:0]
 	for _, f := range k.files {
 		in, name := s.where(f.file)
 		if in == s.root {
 			in = root
 		}
-		switch info, e := in.Stat(name); {
-		case e != nil && !absent(e):
-			err = &Error{"open", s.path(in, name), e}
-		case e != nil || info.Kind != Regular:
-			err = &Error{"open", s.path(in, name), ErrMissing}
-		case info.Size < f.n:
-			err = &Error{"read", s.path(in, name), errShort}
-		}
-		if err != nil {
+		switch err := s.inPlaceAt(f.file, in, name); {
+		case errors.Is(err, ErrReplaced), errors.Is(err, errShort):
+			k.ill = append(k.ill, span{file: f.file})
+		case err != nil:
 			_ = s.disk.pool.forget(s, func(i int32) bool { return i == f.file })
-			return err
+			return &Error{"open", s.path(in, name), err}
 		}
 	}
 	return nil
 }
 
-var errShort = errors.New("file is shorter than it was")
+// accept goes on with files as they are now.
+func (k *lookTask) accept(d *Disk) {
+	s := k.store
+	for n := range k.ill {
+		i := k.ill[n].file
+		_ = d.pool.forget(s, func(x int32) bool { return x == i })
+		info, err := identityOf(s.where(i))
+		if err != nil {
+			info = Info{}
+		}
+		k.ill[n].n = info.Size
+		s.mu.Lock()
+		s.sized.Clear(i)
+		s.mu.Unlock()
+		s.logMu.Lock()
+		s.seeAnew(i, info)
+		s.logMu.Unlock()
+	}
+}
 
 // run reads pieces and writes what is good of them again, so that the next sync
 // finds it.

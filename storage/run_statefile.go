@@ -12,6 +12,11 @@ func (s *store) record(b []byte) error {
 	}
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
+	return s.appendLocked(append(s.recordSeen(nil), b...))
+}
+
+// appendLocked is record with logMu held.
+func (s *store) appendLocked(b []byte) error {
 	h, err := s.openState()
 	if err != nil {
 		return s.fault("write", stateFile, err)
@@ -56,7 +61,8 @@ func (s *store) syncState() error {
 	return nil
 }
 
-// replaceState puts a new state file in the place of the old one, as a whole.
+// replaceState puts a new state file in the place of the old one, as a whole: a
+// snapshot, behind which it says what files look like.
 func (s *store) replaceState(data []byte, durable bool) error {
 	root := s.disk.state
 	if root == nil {
@@ -64,6 +70,7 @@ func (s *store) replaceState(data []byte, durable bool) error {
 	}
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
+	data = s.recordAll(data)
 	tmp := s.stateName() + ".tmp"
 	err := writeFile(root, tmp, data, durable)
 	if err == nil {

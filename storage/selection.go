@@ -45,7 +45,7 @@ func (s *Storage) place(t *torrent, files []int32, cookie uint64, answer bool) {
 		for _, i := range files {
 			k.copies = append(k.copies, t.partsOf(i)...)
 		}
-		k.record = appendPlaced(nil, files)
+		k.record = appendFiles(nil, recPlaced, files)
 		k.clear = t.placedWith(files)
 	}})
 }

@@ -107,6 +107,8 @@ func (s *Storage) Handle(c *actor.Ctx[Message], m Message) {
 		s.with(m.ID, func(t *torrent) { s.onSave(t, m) })
 	case Sync:
 		s.with(m.ID, func(t *torrent) { s.onSync(c, t, m) })
+	case Look:
+		s.with(m.ID, func(t *torrent) { s.onLook(t, m) })
 	case Close:
 		s.onClose(c, m)
 	case *Job:
@@ -180,6 +182,8 @@ func torrentOf(m Message) (id ID, ok bool) {
 	case Save:
 		return m.ID, true
 	case Sync:
+		return m.ID, true
+	case Look:
 		return m.ID, true
 	case Close:
 		return m.ID, true

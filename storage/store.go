@@ -27,7 +27,8 @@ type store struct {
 	place bits.Set // files that lie under a name, not in the part store
 	clean bool     // the state file says what the files looked like when they were closed
 
-	begun sync.Once
+	begun   sync.Once
+	opening sync.Mutex // held while a file is opened for writing
 
 	mu      sync.Mutex
 	made    bits.Set         // files that exist: they are never made anew
@@ -36,7 +37,13 @@ type store struct {
 
 	claims map[int32]uint64 // files that this torrent writes, by the hash of their path
 
-	logMu   sync.Mutex
+	illMu sync.Mutex
+	ill   map[int32]error // files of which closing has failed since they were synced last
+
+	logMu   sync.Mutex // of all below
+	seen    []seenFile // by file
+	news    []int32    // files of which something new was seen
+	copies  []copyLook // that are about to take the place of files
 	logSize int64
 	logNew  bool // the file's name is not durable yet
 	logged  bool // something was recorded
@@ -96,7 +103,16 @@ func (s *store) path(root Root, name string) string {
 
 // open returns a file of the payload, or the part store.
 func (s *store) open(i int32, write bool) (*handle, error) {
-	return s.disk.pool.get(handleKey{s, i, write}, func() (File, error) {
+	key := handleKey{s, i, write}
+	if write && i >= 0 {
+		// One at a time: of two that open it at once, one would find it locked.
+		if h := s.disk.pool.find(key); h != nil {
+			return h, nil
+		}
+		s.opening.Lock()
+		defer s.opening.Unlock()
+	}
+	return s.disk.pool.get(key, func() (File, error) {
 		switch {
 		case i == partsFile:
 			return s.openParts(write)
@@ -139,7 +155,7 @@ func (s *store) openForWrite(i int32) (File, error) {
 	}
 	if s.made.Has(i) {
 		f, err := root.OpenFile(name, ReadWrite)
-		return s.setSize(f, i, err)
+		return s.prepare(f, i, err)
 	}
 	if err := s.makeParent(root, name); err != nil {
 		return nil, err
@@ -148,7 +164,19 @@ func (s *store) openForWrite(i int32) (File, error) {
 	if err == nil {
 		s.made.Set(i)
 	}
-	return s.setSize(f, i, err)
+	return s.prepare(f, i, err)
+}
+
+// prepare makes sure that nobody else writes a file, before anything is done to it.
+func (s *store) prepare(f File, i int32, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Lock(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return s.setSize(f, i)
 }
 
 // makeParent makes the folder of a file and notes that it has to be synced.
@@ -181,18 +209,24 @@ type rootDir struct {
 
 // setSize cuts a file that is too long and reserves space for one that is not as
 // long as it will be. Where space can't be reserved the file grows as it is written.
-func (s *store) setSize(f File, i int32, err error) (File, error) {
-	if err != nil || s.sized.Has(i) {
-		return f, err
+func (s *store) setSize(f File, i int32) (File, error) {
+	if s.sized.Has(i) {
+		return f, nil
 	}
 	info, err := f.Stat()
 	length := s.lay.files[i].Length
 	switch {
 	case err != nil:
 	case info.Size > length:
-		err = f.Truncate(length)
+		s.announceOne(i)
+		if err = f.Truncate(length); err == nil {
+			err = s.resized(f, i)
+		}
 	case info.Size < length && s.opt.Allocation == Fallocate:
-		err = f.Allocate(length)
+		s.announceOne(i)
+		if err = f.Allocate(length); err == nil {
+			err = s.resized(f, i)
+		}
 		if errors.Is(err, errors.ErrUnsupported) {
 			err = nil
 		} else if err != nil && noSpace(err) {
@@ -206,6 +240,40 @@ func (s *store) setSize(f File, i int32, err error) (File, error) {
 	}
 	s.sized.Set(i)
 	return f, nil
+}
+
+// ail notes that closing a file that was written has failed.
+func (s *store) ail(i int32, err error) {
+	s.illMu.Lock()
+	defer s.illMu.Unlock()
+	if s.ill == nil {
+		s.ill = map[int32]error{}
+	}
+	s.ill[i] = err
+}
+
+// illness returns the error of an earlier closing, once.
+func (s *store) illness(i int32) error {
+	s.illMu.Lock()
+	defer s.illMu.Unlock()
+	err := s.ill[i]
+	delete(s.ill, i)
+	return err
+}
+
+// resized notes a length that we have given a file.
+func (s *store) resized(f File, i int32) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	s.logMu.Lock()
+	defer s.logMu.Unlock()
+	if s.seen[i].known {
+		s.seen[i].size = info.Size
+	}
+	s.noteSeen(i, info)
+	return nil
 }
 
 // cutter hands out consecutive bytes of buffers.
@@ -268,6 +336,7 @@ func (s *store) write(sc *scratch, bufs [][]byte, off, n int64, past bool) error
 	if err := s.begin(); err != nil {
 		return err
 	}
+	s.announce(sc, off, n)
 	c := cutter{bufs: bufs}
 	return s.each(sc, off, n, func(file int32, at, n int64) error {
 		sc.vec = c.take(sc.vec[:0], n)
@@ -276,11 +345,7 @@ func (s *store) write(sc *scratch, bufs [][]byte, off, n int64, past bool) error
 		}
 		h, err := s.open(file, true)
 		if err == nil {
-			if past {
-				_, err = h.WritePast(sc.vec, at)
-			} else {
-				_, err = h.WriteV(sc.vec, at)
-			}
+			err = s.writeInto(h, file, sc.vec, at, past)
 			s.disk.pool.put(h)
 		}
 		return s.fault("write", file, err)

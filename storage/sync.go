@@ -155,13 +155,7 @@ func (s *Storage) notSynced(c *actor.Ctx[Message], t *torrent, k *syncTask) {
 	d.parts = d.parts || k.parts
 	d.lost = append(k.lost, d.lost...)
 	d.bytes += k.bytesDirty
-	if len(k.pieces) > 0 {
-		t.trouble.doubt = append(t.trouble.doubt, k.pieces...)
-		for _, p := range k.pieces {
-			t.facts.doubt(p)
-		}
-		s.operate(t, &op{task: &stateTask{store: t.store, record: appendPieces(nil, recDoubt, "", k.pieces)}})
-	}
+	s.doubt(t, k.pieces)
 	s.inTrouble(c, t, k.err)
 }
 

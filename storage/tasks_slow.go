@@ -129,6 +129,17 @@ type finishTask struct {
 
 func (k *finishTask) kind() string { return "finish" }
 
+// arrivedTask looks at files that are complete.
+type arrivedTask struct {
+	control
+	store *store
+	files []int32
+
+	errs []error // by place in files; none: all are well
+}
+
+func (k *arrivedTask) kind() string { return "arrived" }
+
 // renameTask gives a file another path.
 type renameTask struct {
 	control
@@ -142,12 +153,18 @@ type renameTask struct {
 
 func (k *renameTask) kind() string { return "rename" }
 
-// lookTask looks whether files are there and long enough.
+// lookTask looks whether files are those that we know, and as long as they were. It
+// says what is wrong with one of them, or with heal takes them as they are, if only
+// they are there.
 type lookTask struct {
 	control
-	store *store
-	files []span // of each the length that it must have
+	store  *store
+	heal   bool
+	files  []span // to be healed
+	cookie uint64
+	answer bool
 
+	ill []span // files that are other ones now or have been cut, and their lengths
 	err error
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/bits"
@@ -17,7 +18,7 @@ func (retryTick) storageMsg() {}
 // inTrouble notes that the disk failed and sets the time of the next attempt.
 func (s *Storage) inTrouble(c *actor.Ctx[Message], t *torrent, err error) {
 	tr := &t.trouble
-	tr.missing = tr.missing || absent(err) || errors.Is(err, ErrMissing)
+	tr.missing = tr.missing || absent(err) || errors.Is(err, ErrMissing) || errors.Is(err, ErrReplaced) || errors.Is(err, errShort)
 	if tr.err == nil || rootCause(tr.err) != rootCause(err) {
 		t.tell(Trouble{ID: t.id, Err: err, Space: isSpace(err), Missing: tr.missing})
 	}
@@ -47,7 +48,7 @@ func (s *Storage) onRetryTick(c *actor.Ctx[Message], m retryTick) {
 	t.trouble.timer = actor.Timer{}
 	switch {
 	case t.trouble.missing:
-		s.look(t)
+		s.heal(t)
 	case t.writeq.len() == 0:
 		s.hope(c, t)
 	default:
@@ -56,42 +57,92 @@ func (s *Storage) onRetryTick(c *actor.Ctx[Message], m retryTick) {
 	}
 }
 
-// look asks whether all files are there in which something is stored.
-func (s *Storage) look(t *torrent) {
-	k := &lookTask{store: t.store}
+// heal asks whether all files are there in which something is stored, and takes them
+// as they are.
+func (s *Storage) heal(t *torrent) {
+	k := &lookTask{store: t.store, heal: true}
 	for i := range int32(len(t.lay.files)) {
-		if t.lay.hasData(i) && t.facts.placed.Has(i) {
-			if n := t.storedIn(i); n > 0 {
-				k.files = append(k.files, span{file: i, n: n})
-			}
+		if t.lay.hasData(i) && t.facts.placed.Has(i) && t.storesIn(i) {
+			k.files = append(k.files, span{file: i})
 		}
 	}
 	s.operate(t, &op{fence: fenceAll, task: k})
 }
 
-// storedIn is how long a file must be for what is known of it.
-func (t *torrent) storedIn(i int32) (n int64) {
+// storesIn reports whether a file has bytes of pieces that we have.
+func (t *torrent) storesIn(i int32) bool {
 	first, last := t.lay.piecesOf(i)
-	for p := int32(last); p >= int32(first); p-- {
-		if t.have.Has(p) {
-			end := t.lay.PieceOffset(metainfo.PieceIndex(p)) + t.lay.PieceSize(metainfo.PieceIndex(p))
-			return min(end, t.lay.end(int(i))) - t.lay.files[i].Offset
-		}
-	}
-	return 0
+	return anyIn(&t.have, first, last)
 }
 
-// looked goes on if the files are there.
+// onLook asks whether all is where it should be, before somebody relies on it.
+func (s *Storage) onLook(t *torrent, m Look) {
+	if t.files.finishing > 0 {
+		t.files.looks = append(t.files.looks, m)
+		return
+	}
+	s.operate(t, &op{task: &lookTask{store: t.store, cookie: m.Cookie, answer: true}})
+}
+
+// looked goes on if the files are there. What has become of those that are not what
+// they were, only hashing can tell.
 func (s *Storage) looked(c *actor.Ctx[Message], t *torrent, k *lookTask) {
-	t.trouble.looking = false
+	if k.answer {
+		defer func() { t.done(k.cookie, k.err) }()
+	}
+	t.trouble.looking = t.trouble.looking && (k.answer || k.heal)
 	switch {
 	case t.phase != open:
 	case k.err != nil:
 		s.inTrouble(c, t, k.err)
-	case t.trouble.err != nil:
+	case k.heal && t.trouble.err != nil:
 		t.trouble.missing = false
+		for _, f := range k.ill {
+			s.distrust(t, f.file, f.n)
+		}
 		s.hope(c, t)
 	}
+}
+
+// distrust takes a file for what it is now: what it is too short for is lost, all else
+// in it has to be hashed.
+func (s *Storage) distrust(t *torrent, i int32, size int64) {
+	first, last := t.lay.piecesOf(i)
+	var doubt []int32
+	for p := int32(first); p <= int32(last); p++ {
+		if !t.have.Has(p) {
+			continue
+		}
+		end := min(t.lay.PieceOffset(metainfo.PieceIndex(p))+t.lay.PieceSize(metainfo.PieceIndex(p)), t.lay.end(int(i)))
+		if end > t.lay.files[i].Offset+size {
+			s.losePiece(t, metainfo.PieceIndex(p))
+			t.trouble.lose(t, p)
+		} else if !slices.Contains(t.trouble.doubt, p) {
+			doubt = append(doubt, p)
+		}
+	}
+	s.doubt(t, doubt)
+}
+
+// doubt records that pieces have to be hashed before they can be trusted again.
+func (s *Storage) doubt(t *torrent, pieces []int32) {
+	if len(pieces) == 0 {
+		return
+	}
+	t.trouble.doubt = append(t.trouble.doubt, pieces...)
+	for _, p := range pieces {
+		t.facts.doubt(p)
+	}
+	s.operate(t, &op{task: &stateTask{store: t.store, record: appendPieces(nil, recDoubt, "", pieces)}})
+}
+
+// lose notes a piece that the torrent is to hear of.
+func (tr *troubleState) lose(t *torrent, p int32) {
+	if tr.lost == nil {
+		lost := bits.New(t.lay.Pieces())
+		tr.lost = &lost
+	}
+	tr.lost.Set(p)
 }
 
 // suspicious looks after the files when a read has failed in a way that says that
@@ -101,7 +152,7 @@ func (s *Storage) suspicious(t *torrent, err error) {
 		return
 	}
 	t.trouble.looking = true
-	s.look(t)
+	s.operate(t, &op{task: &lookTask{store: t.store}})
 }
 
 // hope ends the trouble of a torrent that has nothing left to try with: its next
@@ -162,11 +213,7 @@ func (s *Storage) rewritten(c *actor.Ctx[Message], t *torrent, k *rewriteTask) {
 			s.soil(t, vp.index)
 		case t.have.Has(int32(vp.index)):
 			s.losePiece(t, vp.index)
-			if t.trouble.lost == nil {
-				lost := bits.New(t.lay.Pieces())
-				t.trouble.lost = &lost
-			}
-			t.trouble.lost.Set(int32(vp.index))
+			t.trouble.lose(t, int32(vp.index))
 		}
 	}
 	if k.err != nil {

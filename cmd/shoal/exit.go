@@ -49,7 +49,7 @@ var exitNames = []struct {
 	{exitUnfinished, "unfinished at exit"},
 	{exitNoDaemon, "daemon unreachable"},
 	{exitAuth, "authentication failed"},
-	{exitExists, "already there"},
+	{exitExists, "already there, or in use: another torrent or process writes the same files"},
 	{exitInterrupted, "interrupted (SIGINT)"},
 	{exitTerminated, "terminated (SIGTERM)"},
 }
@@ -85,7 +85,7 @@ func exitCode(err error) int {
 		return exitBadTorrent
 	case isFull(err):
 		return exitDiskFull
-	case errors.Is(err, engine.ErrExists), errors.Is(err, fs.ErrExist), errors.Is(err, storage.ErrLocked):
+	case errors.Is(err, engine.ErrExists), errors.Is(err, fs.ErrExist), errors.Is(err, storage.ErrLocked), errors.Is(err, storage.ErrShared):
 		return exitExists
 	case errors.Is(err, engine.ErrV2), errors.Is(err, engine.ErrSSL):
 		return exitUsage

@@ -204,7 +204,24 @@ func (f *file) Append(b []byte) error {
 func (f *file) Stat() (storage.Info, error) {
 	err := f.enter("stat", 0, 0)
 	defer f.fs.mu.Unlock()
-	return f.node.info(), err
+	i := f.node.info()
+	i.ID = f.node.id
+	return i, err
+}
+
+// Lock implements storage.File.
+func (f *file) Lock() error {
+	err := f.enter("flock", 0, 0)
+	defer f.fs.mu.Unlock()
+	by := f.node.locked
+	switch {
+	case err != nil:
+		return err
+	case by != nil && by != f && !by.closed && by.life == f.fs.life:
+		return storage.ErrLocked
+	}
+	f.node.locked = f
+	return nil
 }
 
 func (f *file) Truncate(size int64) error {
@@ -251,8 +268,17 @@ func (f *file) Sync() error {
 }
 
 func (f *file) Close() error {
-	f.fs.mu.Lock()
+	if !f.writable {
+		f.fs.mu.Lock()
+		defer f.fs.mu.Unlock()
+		f.closed = true
+		return nil
+	}
+	err := f.enter("close", 0, 0) // which can tell of writes that have failed
 	defer f.fs.mu.Unlock()
 	f.closed = true
-	return nil
+	if errors.Is(err, ErrOff) {
+		return nil // the process is gone
+	}
+	return err
 }

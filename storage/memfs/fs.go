@@ -32,6 +32,7 @@ type FS struct {
 	boot  int
 	life  int // files opened in an earlier life don't work any more
 	ticks int64
+	files uint64
 	calls int64
 	off   int64 // from this call on nothing works; 0: never
 	top   *node
@@ -105,7 +106,16 @@ type node struct {
 	mtime   int64
 	links   int64
 	disk    *Disk
+	id      storage.FileID
+	locked  *file // by whom
 	content
+}
+
+// newFile makes a file that no other one is.
+func (f *FS) newFile(p string) *node {
+	f.files++
+	now := f.tick()
+	return &node{kind: storage.Regular, links: 1, disk: f.diskOf(p), mtime: now, id: storage.FileID{Dev: 1, Ino: f.files, Birth: now}}
 }
 
 func newDir() *node { return &node{kind: storage.Folder, entries: map[string]*node{}, links: 1} }
@@ -232,7 +242,7 @@ func (f *FS) WriteFile(p string, data []byte) error {
 	if err := f.mkdirAll(path.Dir(p)); err != nil {
 		return err
 	}
-	n := &node{kind: storage.Regular, links: 1, disk: f.diskOf(p), mtime: f.tick()}
+	n := f.newFile(p)
 	n.data = slices.Clone(data)
 	n.settle()
 	f.names.link(f, p, n)
@@ -299,6 +309,56 @@ func (f *FS) Calls() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls
+}
+
+// SetTime gives a file another time of its last change, in Unix nanoseconds, as cp -p
+// and touch -d do.
+func (f *FS) SetTime(p string, mtime int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.find(clean(p)); n != nil {
+		n.mtime = mtime
+	}
+}
+
+// Time returns when a file was changed last.
+func (f *FS) Time(p string) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.find(clean(p)); n != nil {
+		return n.mtime
+	}
+	return 0
+}
+
+// Scribble writes into a file, as another program does.
+func (f *FS) Scribble(p string, data []byte, off int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.find(clean(p)); n != nil {
+		n.put(data, off)
+		n.settle()
+		n.mtime = f.tick()
+	}
+}
+
+// Rename gives a file or folder another name, as another program does.
+func (f *FS) Rename(from, to string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names.rename(f, clean(from), clean(to))
+	f.names.settle(f)
+}
+
+// Cut changes a file's length, as another program does.
+func (f *FS) Cut(p string, size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.find(clean(p)); n != nil {
+		n.truncate(size)
+		n.settle()
+		n.mtime = f.tick()
+	}
 }
 
 // Overwrite changes a file's content in place, as a failing disk or another program

@@ -50,7 +50,7 @@ func (r *root) OpenFile(name string, how storage.How) (storage.File, error) {
 		if parent := r.fs.find(path.Dir(p)); parent == nil || parent.kind != storage.Folder {
 			return nil, pathErr("open", p, fs.ErrNotExist)
 		}
-		n = &node{kind: storage.Regular, links: 1, mtime: r.fs.tick(), disk: r.fs.diskOf(p)}
+		n = r.fs.newFile(p)
 		r.fs.names.link(r.fs, p, n)
 	case n.kind != storage.Regular:
 		return nil, pathErr("open", p, syscall.EISDIR)
