@@ -133,12 +133,14 @@ func (b *findersBelow) fill(d *Deps) {
 }
 
 // mayReach is the dial policy for nodes of the DHT. In a private network they may be
-// anywhere in it: who may name such addresses to whom is the node's business.
+// anywhere in it: who may name such addresses to whom is the node's business. So may
+// others on this very machine: a query to our own public address is nothing that the
+// world could not send there itself.
 func (b *findersBelow) mayReach(a netip.AddrPort) bool {
 	if transport.IsLocal(a.Addr()) {
 		return b.network.Check(a, transport.FromLocal) == nil
 	}
-	return b.network.Check(a, transport.FromPeer) == nil
+	return transport.CheckAddr(a, transport.FromPeer, nil) == nil
 }
 
 // close ends the workers, when the actors have ended; what was to be kept is.
