@@ -38,6 +38,8 @@ const (
 	pingsPerTick = 4
 	// Our own id is looked up anew, first and then every so often after joining.
 	firstSelf, everySelf = time.Minute, 15 * time.Minute
+	// savedPerTick nodes of the last run's table are pinged at a time.
+	savedPerTick = 8
 	// expireInterval is how often the stores forget what is too old.
 	expireInterval = time.Minute
 	// minRetry and maxRetry bound the waiting between attempts to get into the

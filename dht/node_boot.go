@@ -35,7 +35,9 @@ type boot struct {
 	resolve  map[uint64]host  // by cookie
 	cookie   uint64
 	lastErr  string
-	fill     []int // buckets to look up, from the nearest to the farthest
+	saved    []Contact // of the last run's, those to be pinged still
+	short    bool      // buckets that have room are to be looked up, once saved is empty
+	fill     []int     // these buckets, from the nearest to the farthest
 }
 
 // host is one that is being resolved.
@@ -65,6 +67,7 @@ func (n *Node) startBoot(c *Ctx) {
 	}
 	// They are filtered anew: the policy may have changed since.
 	n.boot.contacts = slices.DeleteFunc(saved, func(k Contact) bool { return !n.cfg.allows(k.Addr) })
+	n.boot.saved = slices.Clone(n.boot.contacts)
 	n.boot.contacts = n.boot.contacts[:min(len(n.boot.contacts), maxCandidates/2)]
 }
 
@@ -84,8 +87,12 @@ func (n *Node) look(c *Ctx) {
 	if now < n.care.next {
 		return
 	}
-	n.ping(c)
-	n.refresh(c)
+	if n.boot.done && len(n.boot.saved) > 0 {
+		n.pingSaved(c)
+	} else {
+		n.ping(c)
+		n.refresh(c)
+	}
 	if now >= n.care.expire {
 		n.care.expire = now.Add(expireInterval)
 		n.peers.Expire(now)
@@ -96,7 +103,7 @@ func (n *Node) look(c *Ctx) {
 		n.save(c)
 	}
 	every := tick
-	if !n.boot.done || len(n.boot.fill) > 0 || len(n.boot.fresh) > 0 {
+	if !n.boot.done || n.boot.short || len(n.boot.fill) > 0 || len(n.boot.fresh) > 0 {
 		every = eagerTick
 	}
 	n.care.next = now.Add(every + time.Duration(c.Rand().Int64N(int64(every/4))))
@@ -158,7 +165,7 @@ func (n *Node) joined(c *Ctx, s *search, err error) {
 	default:
 		n.boot.done, n.boot.lastErr, n.boot.retry = true, "", minRetry
 		n.boot.contacts = nil
-		n.boot.fill = n.table.short()
+		n.boot.short = true
 		n.care.next = min(n.care.next, c.Now())
 		n.care.self = c.Now().Add(firstSelf)
 	}
@@ -202,6 +209,24 @@ func (b *boot) trouble() string {
 	return "no node has answered yet"
 }
 
+// pingSaved asks the nodes of the last run's table, which is to be as it was: nodes
+// all over the space, chosen by years of chance, where lookups find again and again
+// those that everybody knows. The first that answers may have been the way in.
+func (n *Node) pingSaved(c *Ctx) {
+	for asked := 0; asked < savedPerTick && len(n.boot.saved) > 0; {
+		k := n.boot.saved[0]
+		n.boot.saved = n.boot.saved[1:]
+		if _, there := n.table.State(k, c.Now()); there {
+			continue
+		}
+		n.ask(c, k, true, probe{}, askPing)
+		asked++
+	}
+	if len(n.boot.saved) == 0 {
+		n.boot.saved = nil
+	}
+}
+
 // ping asks nodes that are questionable, only heard of, or only known by address.
 func (n *Node) ping(c *Ctx) {
 	for range pingsPerTick {
@@ -236,6 +261,9 @@ func (probe) onGone(*Node, *Ctx, *flight, error) {}
 func (n *Node) refresh(c *Ctx) {
 	if n.care.refresh != nil || !n.boot.done {
 		return
+	}
+	if n.boot.short {
+		n.boot.short, n.boot.fill = false, n.table.short()
 	}
 	var target ID
 	switch {
