@@ -12,7 +12,9 @@ import (
 // candidate is an address that may be a peer.
 type candidate struct {
 	addr   netip.AddrPort
-	source Source
+	source Source    // the best of them
+	mask   sourceSet // all that have named it
+	worked bool      // somebody has shaken hands there
 	fails  uint8
 	busy   bool       // being dialed, or connected
 	seed   bool       // has everything: of no use to a seed
@@ -23,12 +25,14 @@ type candidate struct {
 
 // addressBook remembers addresses and says whom to try next. Pure; owner: the torrent.
 type addressBook struct {
-	byAddr map[netip.AddrPort]*candidate
-	list   []*candidate // the same, in order of arrival
-	seq    uint32
-	own    netip.AddrPort   // our address, if known, for BEP 40
-	noSeed bool             // we are complete: seeds are not tried
-	selves []netip.AddrPort // addresses that turned out to be our own
+	byAddr    map[netip.AddrPort]*candidate
+	list      []*candidate // the same, in order of arrival
+	seq       uint32
+	own       netip.AddrPort     // our address, if known, for BEP 40
+	perIP     map[netip.Addr]int // addresses of each IP
+	noSeed    bool               // we are complete: seeds are not tried
+	manyPerIP bool               // there may be any number of peers at one IP
+	selves    []netip.AddrPort   // addresses that turned out to be our own
 }
 
 // maxSelves of our own addresses are remembered: trackers name them again and again.
@@ -85,54 +89,47 @@ func (b *addressBook) add(addr netip.AddrPort, source Source) bool {
 		return false
 	}
 	if c := b.byAddr[addr]; c != nil {
-		c.source = min(c.source, source)
+		c.source, c.mask = min(c.source, source), c.mask.with(source)
 		return false
 	}
-	if slices.Contains(b.selves, addr) {
+	if slices.Contains(b.selves, addr) || b.crowds(addr.Addr(), source) {
 		return false
 	}
 	if b.byAddr == nil {
-		b.byAddr = map[netip.AddrPort]*candidate{}
+		b.byAddr, b.perIP = map[netip.AddrPort]*candidate{}, map[netip.Addr]int{}
 	}
 	if len(b.list) >= maxCandidates && !b.forgetWorst(source) {
 		return false
 	}
 	b.seq++
-	c := &candidate{addr: addr, source: source, rank: peerPriority(b.own, addr), seq: b.seq}
+	c := &candidate{addr: addr, source: source, mask: sourceSet(0).with(source), rank: peerPriority(b.own, addr), seq: b.seq}
 	b.byAddr[addr] = c
+	b.perIP[addr.Addr()]++
 	b.list = append(b.list, c)
 	return true
 }
 
-// forgetWorst makes room for an address of a source: one that failed or whose
-// source is worse goes.
-func (b *addressBook) forgetWorst(source Source) bool {
-	worst := -1
-	for i, c := range b.list {
-		if !c.busy && (worst < 0 || b.list[worst].better(c)) {
-			worst = i
-		}
-	}
-	if worst < 0 || b.list[worst].fails == 0 && b.list[worst].source < source {
-		return false
-	}
-	b.removeAt(worst)
-	return true
+func (b *addressBook) removeAt(i int) {
+	b.forget(b.list[i])
+	b.list = append(b.list[:i], b.list[i+1:]...)
 }
 
-func (b *addressBook) removeAt(i int) {
-	delete(b.byAddr, b.list[i].addr)
-	b.list = append(b.list[:i], b.list[i+1:]...)
+func (b *addressBook) forget(c *candidate) {
+	delete(b.byAddr, c.addr)
+	ip := c.addr.Addr()
+	if b.perIP[ip]--; b.perIP[ip] == 0 {
+		delete(b.perIP, ip)
+	}
 }
 
 // removeIf forgets the addresses that f chooses.
 func (b *addressBook) removeIf(f func(*candidate) bool) {
 	b.list = slices.DeleteFunc(b.list, func(c *candidate) bool {
-		if f(c) {
-			delete(b.byAddr, c.addr)
-			return true
+		if !f(c) {
+			return false
 		}
-		return false
+		b.forget(c)
+		return true
 	})
 }
 
@@ -149,8 +146,8 @@ func (c *candidate) better(d *candidate) bool {
 	switch {
 	case c.fails != d.fails:
 		return c.fails < d.fails
-	case (c.source <= SourceUser) != (d.source <= SourceUser):
-		return c.source <= SourceUser
+	case c.mask != d.mask && c.mask.weight() != d.mask.weight():
+		return c.mask.weight() > d.mask.weight()
 	case c.rank != d.rank:
 		// BEP 40: "a client should connect to the highest priority peers".
 		return c.rank > d.rank
@@ -237,7 +234,7 @@ func (b *addressBook) wakeSeeds(now clock.Time) {
 // connected marks an address as in use.
 func (b *addressBook) connected(addr netip.AddrPort) {
 	if c := b.byAddr[addr]; c != nil {
-		c.busy, c.fails = true, 0
+		c.busy, c.fails, c.worked = true, 0, true
 	}
 }
 

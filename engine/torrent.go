@@ -92,6 +92,7 @@ func newTorrent(cfg torrentConfig) (*torrent, error) {
 	t.choke.slots = cfg.caps.UploadSlots
 	t.life.paused = cfg.paused
 	t.swarm.init(cfg.caps)
+	t.swarm.book.manyPerIP = !cfg.perIP
 	t.blame.init()
 	t.disk.window.Max = storageWindow
 	return t, nil

@@ -98,8 +98,8 @@ func (t *torrent) nextCandidate(now actor.Time) *candidate {
 		case t.listeningAt(x.addr) != nil: // connected already; stays busy
 		case t.takenIP(x.addr.Addr(), (*peerEntry).admitted):
 			x.busy, x.next = false, now.Add(reconnectAfter)
-		case t.swarm.pace.after(x.addr.Addr(), x.source) > now:
-			x.busy, x.next = false, t.swarm.pace.after(x.addr.Addr(), x.source)
+		case t.swarm.pace.after(x.addr.Addr(), x.mask.best()) > now:
+			x.busy, x.next = false, t.swarm.pace.after(x.addr.Addr(), x.mask.best())
 		default:
 			t.swarm.pace.note(x.addr.Addr(), now)
 			return x
@@ -142,7 +142,7 @@ func (t *torrent) dial(c *actor.Ctx[torrentMsg], x *candidate) {
 	p.trans = tr.Name()
 	t.spawnPeer(c, p, nil, begin{
 		transport: tr,
-		dial:      transport.Dial{Addr: x.addr, Origin: x.source.origin(), InfoHash: t.cfg.hash, Timeout: dialTime},
+		dial:      transport.Dial{Addr: x.addr, Origin: x.mask.best().origin(), InfoHash: t.cfg.hash, Timeout: dialTime},
 	})
 }
 

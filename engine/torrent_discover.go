@@ -34,6 +34,7 @@ type discovery struct {
 	lastID  uint64
 	waiting bool // for a turn
 	turn    bool // it is our turn
+	asked   bool // nodes have heard of the torrent
 	began   actor.Time
 	next    actor.Time // of the next lookup
 	gap     time.Duration
@@ -151,6 +152,7 @@ func (t *torrent) onTurn(c *actor.Ctx[torrentMsg]) {
 		d.at.finders.Tell(turnOver{c.ID()})
 		return
 	}
+	d.asked = true
 	d.waiting, d.turn, d.began = false, true, max(c.Now(), 1)
 	for i, at := range d.at.dht {
 		if at.IsZero() {
@@ -241,7 +243,7 @@ func (t *torrent) onSources(c *actor.Ctx[torrentMsg], m sources) {
 	if (m.dhtUp && !old.dhtUp || fresh) && t.short(c.Now()) {
 		d.next, d.gap = min(d.next, c.Now()), lookupSoon
 	}
-	t.tellPeersPorts(m.dhtPort)
+	t.tellPeersPorts()
 }
 
 // joinLSD lets the torrent be announced in the local network, or no longer.
@@ -325,7 +327,7 @@ func (t *torrent) dhtPort(remote netip.Addr) uint16 {
 }
 
 // tellPeersPorts tells connections where our nodes listen, when that has changed.
-func (t *torrent) tellPeersPorts([2]uint16) {
+func (t *torrent) tellPeersPorts() {
 	for _, p := range t.swarm.list {
 		if port := t.dhtPort(p.addr.Addr()); !p.gone && port != p.dhtPort {
 			p.dhtPort = port

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/dht"
 )
 
 // errPrivate ends connections to peers that a private torrent may not know.
@@ -21,22 +22,44 @@ func (t *torrent) mayPEX() bool { return !t.private() && !t.cfg.noPEX }
 
 // foreign says whether a private torrent may not use addresses of a source. BEP 27: it
 // "MUST only initiate connections to peers returned from the private tracker".
-func (s Source) foreign() bool {
-	return s == SourceLSD || s == SourceLocalPEX || s == SourcePEX || s == SourceLocalDHT || s == SourceDHT
-}
+func (s Source) foreign() bool { return sourceSet(0).with(s).foreign() }
 
 // becamePrivate is called when the metadata has turned out to be private, before anything
 // else leaves: addresses and connections that are known from foreign sources only are
-// let go, and ut_pex is off.
-func (t *torrent) becamePrivate(*actor.Ctx[torrentMsg]) {
-	t.swarm.book.removeIf(func(x *candidate) bool { return x.source.foreign() })
+// let go, ut_pex is off, and nothing more goes to the DHT or the local network that names
+// the torrent. What user and link have named stays, trackers too: with a private torrent
+// they are asked only when the ones before them fail, one at a time (BEP 27).
+func (t *torrent) becamePrivate(c *actor.Ctx[torrentMsg]) {
+	t.forgetAbroad(c)
 	for _, p := range t.swarm.list {
 		switch {
 		case p.gone:
-		case p.source.foreign():
+		case t.isForeign(p):
 			t.drop(p, errPrivate)
 		default:
 			p.child.Ref.Notify(pexAllowed{false})
 		}
 	}
+	t.tellPeersPorts()
+	t.swarm.book.removeIf(func(x *candidate) bool { return x.mask.foreign() })
+}
+
+// forgetAbroad ends all search in the DHT and the local network: nothing that is sent
+// there from now on names the torrent.
+func (t *torrent) forgetAbroad(c *actor.Ctx[torrentMsg]) {
+	t.endDiscovery(c)
+	for _, at := range t.disc.at.dht {
+		if t.disc.asked && !at.IsZero() {
+			at.Tell(dht.Forget{Hash: t.wireHash()})
+		}
+	}
+}
+
+// isForeign reports whether a peer that we have dialed is known from foreign sources
+// only. Who has come to us has the torrent from somewhere.
+func (t *torrent) isForeign(p *peerEntry) bool {
+	if x := t.swarm.book.byAddr[p.dial]; x != nil && !p.incoming {
+		return x.mask.foreign()
+	}
+	return p.source.foreign()
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/bencode"
@@ -19,8 +20,29 @@ type saved struct {
 	downEver, upEver int64
 	priority         []uint8
 	trackers         []string
-	peers            []netip.AddrPort
+	peers            []savedPeer
 	renamed          map[metainfo.FileIndex]string
+}
+
+// savedPeer is an address that is remembered, and who has named it.
+type savedPeer struct {
+	addr netip.AddrPort
+	mask sourceSet
+}
+
+// String writes it for the record.
+func (p savedPeer) String() string {
+	if l := p.mask.letters(); l != "" {
+		return p.addr.String() + " " + l
+	}
+	return p.addr.String()
+}
+
+// parseSavedPeer reads what String wrote.
+func parseSavedPeer(text string) (savedPeer, bool) {
+	text, letters, _ := strings.Cut(text, " ")
+	addr, err := netip.ParseAddrPort(text)
+	return savedPeer{addr, sourcesOf(letters)}, err == nil
 }
 
 // save gives the torrent's own facts to storage, and does so again later.
@@ -43,24 +65,46 @@ func (t *torrent) save(c *actor.Ctx[torrentMsg]) {
 	}
 }
 
-// goodPeers lists addresses worth trying after a restart, connected ones first.
-func (t *torrent) goodPeers() []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, p := range t.swarm.list {
-		if p.live && p.dial.IsValid() && len(out) < savedPeers {
-			out = append(out, p.dial)
+// goodPeers lists addresses worth trying after a restart: connected ones first, then
+// those that have worked, then those that have not failed.
+func (t *torrent) goodPeers() []savedPeer {
+	var out []savedPeer
+	add := func(addr netip.AddrPort, mask sourceSet) {
+		if len(out) < savedPeers {
+			out = append(out, savedPeer{addr, mask})
 		}
 	}
-	for _, x := range t.swarm.book.list {
-		if !x.busy && x.fails == 0 && len(out) < savedPeers {
-			out = append(out, x.addr)
+	for _, p := range t.swarm.list {
+		if x := t.swarm.book.byAddr[p.dial]; p.live && x != nil {
+			add(p.dial, x.mask)
+		}
+	}
+	for _, worked := range [2]bool{true, false} {
+		for _, x := range t.swarm.book.list {
+			if !x.busy && x.fails == 0 && x.worked == worked {
+				add(x.addr, x.mask)
+			}
 		}
 	}
 	return out
 }
 
+// takeSaved takes an address of an earlier run, with the word of those who named it then.
+// A private torrent takes none that it could not have now (BEP 27).
+func (t *torrent) takeSaved(p savedPeer, now actor.Time) {
+	if t.private() && p.mask.foreign() {
+		return
+	}
+	if t.swarm.book.add(p.addr, SourceResume) {
+		t.disc.tally.note(SourceResume, now)
+	}
+	if x := t.swarm.book.byAddr[p.addr]; x != nil {
+		x.mask |= p.mask
+	}
+}
+
 // load takes the facts of an earlier run.
-func (t *torrent) load(value []byte) {
+func (t *torrent) load(value []byte, now actor.Time) {
 	if value == nil || t.disk.loaded {
 		return
 	}
@@ -79,7 +123,7 @@ func (t *torrent) load(value []byte) {
 		}
 	}
 	for _, a := range s.peers {
-		t.swarm.book.add(a, SourceResume)
+		t.takeSaved(a, now)
 	}
 	t.addExtra(s.trackers)
 	for i, path := range s.renamed { //order: irrelevant
@@ -128,8 +172,8 @@ func decodeSaved(b []byte) (s saved, err error) {
 		s.trackers = append(s.trackers, u.Text())
 	}
 	for a := range v.Get("peers").List() {
-		if addr, err := netip.ParseAddrPort(a.Text()); err == nil {
-			s.peers = append(s.peers, addr)
+		if p, ok := parseSavedPeer(a.Text()); ok {
+			s.peers = append(s.peers, p)
 		}
 	}
 	s.renamed = map[metainfo.FileIndex]string{}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"net/netip"
 	"reflect"
 	"testing"
 
@@ -12,7 +11,7 @@ func TestSavedFactsComeBack(t *testing.T) {
 	for _, s := range []saved{
 		{renamed: map[metainfo.FileIndex]string{}},
 		{downEver: 1 << 50, upEver: 7, priority: []uint8{0, 4, 7}, trackers: []string{"http://a.test/a", "udp://b.test:6"},
-			peers:   []netip.AddrPort{ap("1.2.3.4:5"), ap("[2001:db8::1]:65535")},
+			peers:   []savedPeer{{ap("1.2.3.4:5"), sourcesOf("td")}, {ap("[2001:db8::1]:65535"), 0}},
 			renamed: map[metainfo.FileIndex]string{0: "a/b", 17: "ünï/ c"}},
 	} {
 		got, err := decodeSaved(s.encode())
@@ -25,7 +24,7 @@ func TestSavedFactsComeBack(t *testing.T) {
 // FuzzDecodeSaved: what lies on disk may be anything; what is taken of it can be saved
 // again.
 func FuzzDecodeSaved(f *testing.F) {
-	s := saved{downEver: 5, priority: []uint8{4}, trackers: []string{"x"}, peers: []netip.AddrPort{ap("1.2.3.4:5")},
+	s := saved{downEver: 5, priority: []uint8{4}, trackers: []string{"x"}, peers: []savedPeer{{ap("1.2.3.4:5"), sourcesOf("up")}},
 		renamed: map[metainfo.FileIndex]string{1: "y"}}
 	f.Add(s.encode())
 	f.Add([]byte("d4:downi-1e5:peersl3:x:1e7:renamedd2:-1i3eee"))

@@ -190,7 +190,7 @@ func (t *torrent) onOpened(c *actor.Ctx[torrentMsg], a storage.Opened) {
 		t.cfg.dir = a.Dir
 	}
 	given := t.cfg.options.Priority != nil && !t.cfg.selected
-	t.load(a.Saved)
+	t.load(a.Saved, c.Now())
 	t.applyPriorities()
 	t.setHave(a.Have)
 	if !given && t.cfg.options.Priority != nil {

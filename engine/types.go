@@ -31,7 +31,7 @@ const (
 // origin is what the dial policy needs to know of a source.
 func (s Source) origin() transport.Origin {
 	switch s {
-	case SourceUser, SourceResume:
+	case SourceUser:
 		return transport.FromUser
 	case SourceMagnet:
 		return transport.FromTorrent
