@@ -39,6 +39,9 @@ type Config struct {
 	TrackerDies  time.Duration // when it answers no more; 0: never
 	NoPEX        bool
 
+	// Magnet lets leechers begin with a link, which names the tracker, or those of Known.
+	Magnet bool
+
 	Picker, Choker string
 	// Known, if set, takes the tracker away: it names the nodes, by number, whose
 	// addresses a node is given when it starts.
@@ -167,11 +170,19 @@ func (n *Node) start() {
 	add := engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker,
 		MaxPeers: n.s.cfg.MaxPeers, NoPEX: n.s.cfg.NoPEX}
 	cfg := engine.Config{}
+	if n.s.cfg.Magnet && !n.Seed {
+		add.Torrent, add.Magnet = nil, &metainfo.Magnet{Hash: n.s.Meta.Hash, Trackers: n.s.Meta.Trackers}
+	}
 	if n.s.cfg.Known != nil {
 		cfg.Listen = n.Addr()
 		add.NoTrackers = true
 		for _, i := range n.s.cfg.Known(n.Number) {
-			add.Peers = append(add.Peers, n.s.Nodes[i].Addr())
+			addr := n.s.Nodes[i].Addr()
+			if add.Magnet != nil {
+				add.Magnet.Peers = append(add.Magnet.Peers, metainfo.HostPort{Host: addr.Addr().String(), Port: addr.Port()})
+				continue
+			}
+			add.Peers = append(add.Peers, addr)
 		}
 	}
 	n.core = engine.NewCore(deps, cfg, n.onEvent, func(err error) {
