@@ -71,7 +71,6 @@ var decoders = DecoderTable{
 		"engine.metaFetch.data":  "FuzzMetaFetch",
 		"engine.newPeer":         "FuzzPeer",
 		"engine.peer.onExtended": "FuzzExtended",
-		"engine.metaFetch.data":  "FuzzMetaFetch",
 	},
 	Exempt: map[string]string{
 		"metainfo.Path.UnmarshalText": "it is ParsePath",
