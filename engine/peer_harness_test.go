@@ -62,6 +62,8 @@ type tpReport struct {
 	blocks    []blockRef
 	back      []blockRef
 	wasted    int64
+	extended  *extended
+	metadata  []metadataAnswer
 }
 
 // tpLink is the link's near end: it keeps what is sent.
@@ -132,6 +134,9 @@ func (tp *testPeer) frame(f *transport.Frame) string {
 		}
 		return fmt.Sprintf("piece %d %d+%d", f.Index, f.Begin, n)
 	case wire.Extended:
+		if s := extendedFrame(f); s != "" {
+			return s
+		}
 		v, err := bencode.Parse(slices.Clone(f.Payload), bencode.Options{Strict: true})
 		if err != nil {
 			tp.t.Errorf("extension handshake %q: %v", f.Payload, err)
@@ -142,6 +147,40 @@ func (tp *testPeer) frame(f *transport.Frame) string {
 		return fmt.Sprintf("bitfield %08b", f.Payload)
 	}
 	return f.Message.String()
+}
+
+// The ids that remotes of dialogues about extensions choose.
+const (
+	tpMetadata   = 11
+	tpDontHave   = 12
+	tpUploadOnly = 13
+)
+
+// extendedFrame prints messages under these ids.
+func extendedFrame(f *transport.Frame) string {
+	switch f.Index {
+	case tpMetadata:
+		m, err := wire.ParseMetadata(f.Payload)
+		if err != nil {
+			return err.Error()
+		}
+		if m.Kind == wire.MetadataData {
+			return fmt.Sprintf("metadata data %d of %d: %d", m.Piece, m.Total, len(m.Data))
+		}
+		return fmt.Sprintf("metadata %v %d", m.Kind, m.Piece)
+	case tpDontHave:
+		i, err := wire.ParseDontHave(f.Payload)
+		return fmt.Sprint("dont-have ", i, either(err == nil, "", "!"))
+	case tpUploadOnly:
+		return fmt.Sprint("upload-only ", f.Payload)
+	}
+	return ""
+}
+
+// tpExtended is the handshake of a remote that takes them.
+func tpExtended() wire.Message {
+	return wire.ExtHandshakeMessage(wire.ExtHandshake{M: wire.Extensions{
+		{Name: wire.ExtMetadata, ID: tpMetadata}, {Name: wire.ExtDontHave, ID: tpDontHave}, {Name: wire.ExtUploadOnly, ID: tpUploadOnly}}})
 }
 
 var (
@@ -388,6 +427,10 @@ func (tp *testPeer) onTorrent(m torrentMsg) {
 	s.pex = append(s.pex, r.pex...)
 	s.back = append(s.back, r.back...)
 	s.wasted += r.wasted
+	if r.extended != nil {
+		s.extended = r.extended
+	}
+	s.metadata = append(s.metadata, r.metadata...)
 	for _, e := range r.blocks {
 		s.blocks = append(s.blocks, blockRef{e.Piece, e.Block})
 		if n := tp.cfg.lengths.BlockLen(e.Piece, e.Block); e.Data.Len() != int(n) {

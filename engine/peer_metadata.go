@@ -24,10 +24,10 @@ const (
 // peerMetadata is what is asked with ut_metadata (BEP 9), in both directions. Owner:
 // the peer, which has none as long as nothing is asked.
 type peerMetadata struct {
-	asked []int32 // pieces asked of the remote and not answered
-	queue []int32 // pieces that the remote has asked for, to be sent
-	since actor.Time
-	left  int32 // pieces that may still be asked for until since + metadataSpan
+	asked []int32    // pieces asked of the remote and not answered
+	queue []int32    // pieces that the remote has asked for, to be sent
+	until actor.Time // end of the span in which
+	left  int32      // so many pieces may still be asked for
 }
 
 func (p *peer) metadata() *peerMetadata {
@@ -110,8 +110,8 @@ func (p *peer) onMetadataRequest(now actor.Time, i int32) {
 // one span's pieces wait, which is the bound of the queue.
 func (m *peerMetadata) may(now actor.Time, pieces int32) bool {
 	most := max(metadataCopies*pieces, metadataLeast)
-	if m.since == 0 || m.since.Add(metadataSpan) <= now {
-		m.since, m.left = now, most
+	if m.until <= now {
+		m.until, m.left = now.Add(metadataSpan), most
 	}
 	if m.left == 0 || len(m.queue) >= int(most) {
 		return false
