@@ -426,9 +426,6 @@ func receiveJunk(tb testing.TB, b []byte) func(n int) {
 
 // A hundred thousand datagrams of garbage a second take less than half of a core.
 func TestGarbageIsCheap(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector's cost is not ours")
-	}
 	const n, rounds = 2000, 20
 	for name, b := range junk { //order: irrelevant
 		receive := receiveJunk(t, b)
@@ -439,7 +436,7 @@ func TestGarbageIsCheap(t *testing.T) {
 			best = min(best, time.Since(began)/n)
 		}
 		t.Logf("%-8s %v each", name, best)
-		if best > 5*time.Microsecond {
+		if best > 5*time.Microsecond && !raceEnabled {
 			t.Errorf("%s: %v for a datagram", name, best)
 		}
 	}

@@ -70,7 +70,8 @@ func (q *turns) next(now actor.Time) (m wantTurn, ok bool, when actor.Time) {
 	if len(q.urgent) == 0 || len(q.calm) > 0 && q.given%calmEvery == calmEvery-1 {
 		list = &q.calm
 	}
-	m, *list = (*list)[0], slices.Delete(*list, 0, 1)
+	m = (*list)[0] // in a statement of its own: Delete clears what it leaves behind
+	*list = slices.Delete(*list, 0, 1)
 	q.tokens--
 	q.given++
 	q.running[m.torrent] = true
