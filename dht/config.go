@@ -60,6 +60,9 @@ type Config struct {
 	// ExternalIP is our public address if it is known for certain. Without it the
 	// nodes' votes decide (BEP 42).
 	ExternalIP netip.Addr
+	// Guess is what our public address may be, from what the machine knows itself: our
+	// id fits it until votes name another.
+	Guess netip.Addr
 	// Wide keeps some 230 more contacts, at 12 KiB, which saves lookups about a round.
 	Wide bool
 	// AnyID accepts nodes whose ids disagree with their addresses as if they were
@@ -93,7 +96,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.Limits.InFlight, 512)
 	fill(&c.Limits.UploadRate, 16<<10)
 	fill(&c.Limits.Sources, 256)
-	c.ExternalIP = c.ExternalIP.Unmap()
+	c.ExternalIP, c.Guess = c.ExternalIP.Unmap(), c.Guess.Unmap()
 	return c
 }
 

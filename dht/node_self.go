@@ -20,7 +20,10 @@ func (n *Node) external() netip.Addr {
 	if n.self.sure.IsValid() {
 		return n.self.sure
 	}
-	return n.self.voter.External()
+	if ip := n.self.voter.External(); ip.IsValid() {
+		return ip
+	}
+	return n.cfg.Guess
 }
 
 // chooseID takes the configured id, that of the last run if it still fits, or a new
@@ -33,7 +36,7 @@ func (n *Node) chooseID(c *Ctx) {
 			n.id = id
 		}
 	}
-	ip := n.self.sure
+	ip := n.external()
 	switch {
 	case !n.cfg.ID.IsZero():
 	case ip.IsValid() && (n.id.IsZero() || !Secure(n.id, ip)):

@@ -29,6 +29,7 @@ type Deps struct {
 	Multicast   lsd.Opener                // sockets of LSD
 	MayReach    func(netip.AddrPort) bool // the dial policy, for nodes of the DHT
 	IsNeighbour func(netip.Addr) bool     // of the local network, for LSD
+	PublicIPs   []netip.Addr              // of this machine's interfaces
 }
 
 // Keeper keeps small values over a restart. Its methods never wait.

@@ -286,10 +286,28 @@ func (f *finders) spawnNode(c *actor.Ctx[findersMsg], family int) {
 	if f.cfg.external.IsValid() && families[family].Holds(f.cfg.external) {
 		cfg.ExternalIP = f.cfg.external
 	}
+	cfg.Guess = f.guess(n.socket.Addr().Addr())
 	n.known = false
 	n.child = actor.Spawn(c, dht.Spec(dhtAskers), dht.New(cfg), func(e actor.Exit) findersMsg { return nodeDown{family, e} })
 	n.socket.Route(transport.PacketDHT, actor.Adapt(n.child.Ref, packetReceived))
 	f.askStats(family)
+}
+
+// guess is the public address of a node, as far as this machine can tell: what it is
+// bound to, or the only public one that there is. Zero: behind a NAT, or unclear.
+func (f *finders) guess(bound netip.Addr) (guess netip.Addr) {
+	for _, a := range f.cfg.deps.PublicIPs {
+		switch {
+		case a == bound:
+			return a
+		case !bound.IsUnspecified() || a.Is4() != bound.Is4():
+		case guess.IsValid():
+			return netip.Addr{}
+		default:
+			guess = a
+		}
+	}
+	return guess
 }
 
 // packetReceived makes a node's message of a datagram.

@@ -126,7 +126,7 @@ func newFindersBelow(network *transport.Net, listen netip.Addr, stateDir string)
 func (b *findersBelow) fill(d *Deps) {
 	d.Datagrams, d.Resolver, d.Multicast = b.network, b.resolver, liveMulticast{b.local}
 	d.IsNeighbour = b.network.IsNeighbour
-	d.MayReach = b.mayReach
+	d.MayReach, d.PublicIPs = b.mayReach, b.network.PublicIPs()
 	if b.keeper != nil {
 		d.Keeper = b.keeper
 	}

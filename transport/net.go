@@ -180,16 +180,24 @@ func (n *Net) isOwn(a netip.Addr) bool {
 	return n.own[a]
 }
 
-func (n *Net) readOwnLocked() {
-	n.own, n.at = map[netip.Addr]bool{}, time.Now()
+// PublicIPs returns the public addresses of this machine's network interfaces.
+func (n *Net) PublicIPs() (out []netip.Addr) {
 	found, err := n.cfg.Interfaces()
 	if err != nil {
-		return // the connection would reach ourselves and be closed for that
+		return nil // as if there was none
 	}
 	for _, a := range found {
 		if a = a.Unmap().WithZone(""); Classify(a) == Public {
-			n.own[a] = true
+			out = append(out, a)
 		}
+	}
+	return out
+}
+
+func (n *Net) readOwnLocked() {
+	n.own, n.at = map[netip.Addr]bool{}, time.Now()
+	for _, a := range n.PublicIPs() {
+		n.own[a] = true
 	}
 }
 
