@@ -404,11 +404,14 @@ func (l *lookup) choose(v *survey) *candidate {
 		return v.second
 	}
 	// What is left is on nobody's word. But the honest have dead contacts too.
-	c := v.second
-	if c == nil && v.awaited == 0 {
+	c, most := v.second, maxLenient
+	if c == nil {
 		c = v.doubt
 	}
-	if c == nil || v.counted == v.want && l.lenient >= maxLenient {
+	if v.counted < K {
+		most = maxDoubts
+	}
+	if c == nil || l.lenient >= most {
 		return nil
 	}
 	l.lenient++

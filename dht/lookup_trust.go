@@ -28,7 +28,8 @@ const (
 	maxBy         = 6   // of those who have named a candidate, remembered
 	maxPerSubnet  = 3   // candidates of one subnet, of which one gets a place
 	maxInsecure   = 8   // nodes asked whose ids disagree with their addresses
-	maxLenient    = 8   // asked on nobody's word, once there are K
+	maxLenient    = 8   // asked on nobody's word once there are K
+	maxDoubts     = 40  // before
 )
 
 // namedBy notes that r has named c.
@@ -92,12 +93,13 @@ func (c *candidate) creditLeft(credit int16) bool {
 // liar beside the target would take an honest node's place. It may bring contacts up
 // that lie too far away to be asked otherwise.
 func (l *lookup) audit(v *survey, c *candidate) {
-	switch {
-	case c.good > 0:
-	case c.open > 0:
+	if c.good > 0 {
+		return
+	}
+	if c.open > 0 {
 		v.awaited++
-		fallthrough
-	case c.named > c.bad && v.pick == nil:
+	}
+	if v.pick == nil && c.named > c.bad+c.open {
 		v.pick = l.proof(c)
 	}
 }

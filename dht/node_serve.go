@@ -217,6 +217,8 @@ func trim(a *Msg) bool {
 		a.Nodes = a.Nodes[:len(a.Nodes)-1]
 	case len(a.Nodes6) > 4:
 		a.Nodes6 = a.Nodes6[:len(a.Nodes6)-1]
+	case a.V != nil && len(a.Nodes)+len(a.Nodes6) > 0:
+		a.Nodes, a.Nodes6 = a.Nodes[:0], a.Nodes6[:0]
 	case a.V != nil:
 		a.V, a.K, a.Sig = nil, nil, nil
 	case len(a.Values) > 0:

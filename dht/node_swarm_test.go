@@ -1,6 +1,7 @@
 package dht_test
 
 import (
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -57,5 +58,107 @@ func TestAnnounce(t *testing.T) {
 	}
 	if got := a.peers(); len(got) != 1 || got[0].Addr() != seed.addr.Addr() || got[0].Port() != 7777 {
 		t.Fatalf("found %v", got)
+	}
+}
+
+// TestDeadContacts: three in ten nodes vanish at once; lookups are still quick.
+func TestDeadContacts(t *testing.T) {
+	n := newNetwork(t, 3)
+	n.realistic()
+	all := n.nodes(200, 100*time.Millisecond)
+	n.run(time.Minute)
+	var live []*node
+	for _, x := range all {
+		if n.rnd.IntN(10) < 3 {
+			delete(n.at, x.addr)
+			x.child.Stop(nil)
+		} else {
+			live = append(live, x)
+		}
+	}
+	n.run(time.Second)
+	var took []time.Duration
+	reached := 0
+	for _, x := range live[:60] {
+		target := dht.RandomID(n.rnd)
+		done := x.lookup(target)
+		took = append(took, done.Effort.Took)
+		if missing(closest(live, target, dht.K, x), done.Nodes) <= 2 {
+			reached++
+		}
+	}
+	t.Logf("median %v, 6 of 8 in %d of %d", median(took), reached, len(took))
+	if median(took) > time.Second || reached < 55 {
+		t.Errorf("median %v, 6 of 8 found in %d of %d", median(took), reached, len(took))
+	}
+}
+
+// TestLiars: every other node answers with contacts that are not there, under ids next
+// to the target.
+func TestLiars(t *testing.T) {
+	n := newNetwork(t, 4)
+	n.realistic()
+	all := n.nodes(200, 100*time.Millisecond)
+	n.run(time.Minute)
+	var honest []*node
+	for i, x := range all {
+		if i%2 == 0 {
+			honest = append(honest, x)
+			continue
+		}
+		x.child.Stop(nil)
+		r := n.player(x.addr)
+		r.id = x.id
+		r.reply = func(from netip.AddrPort, q dht.Msg) *dht.Msg {
+			a := r.honest(from, q)
+			for range 8 {
+				ip := n.publicIP()
+				id := dht.SecureID(ip.Addr(), n.rnd)
+				if q.Has&dht.HasTarget != 0 {
+					for tries := 0; dht.CommonPrefix(id, q.Target) < 8 && tries < 500; tries++ {
+						ip = n.publicIP()
+						id = dht.SecureID(ip.Addr(), n.rnd)
+					}
+				}
+				a.Nodes = append(a.Nodes, dht.Contact{ID: id, Addr: ip})
+			}
+			return a
+		}
+	}
+	n.run(time.Second)
+	var took []time.Duration
+	reached := 0
+	for _, x := range honest[:40] {
+		target := dht.RandomID(n.rnd)
+		done := x.lookup(target)
+		took = append(took, done.Effort.Took)
+		if done.Effort.Took > 10*time.Second {
+			t.Logf("%+v", done.Effort)
+		}
+		if missing(closest(honest, target, dht.K, x), done.Nodes) <= 2 {
+			reached++
+		}
+	}
+	t.Logf("median %v, 6 of 8 in %d of %d", median(took), reached, len(took))
+	if reached < 34 {
+		t.Errorf("6 of 8 found in %d of %d only", reached, len(took))
+	}
+}
+
+// TestSameSeed: the same seed gives the same run, bit for bit.
+func TestSameSeed(t *testing.T) {
+	run := func(seed uint64) (uint64, int) {
+		n := newNetwork(t, seed)
+		n.realistic()
+		all := n.nodes(30, 100*time.Millisecond)
+		all[3].lookup(hash("x"))
+		n.run(time.Minute)
+		return n.w.Hash(), n.bytes
+	}
+	h1, b1 := run(5)
+	h2, b2 := run(5)
+	h3, _ := run(6)
+	if h1 != h2 || b1 != b2 || h1 == h3 {
+		t.Errorf("hashes %x %x %x, bytes %d %d", h1, h2, h3, b1, b2)
 	}
 }

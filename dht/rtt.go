@@ -32,5 +32,5 @@ func (r *rtts) overdue() time.Duration {
 	if r.mean == 0 {
 		return 5 * firstRTT
 	}
-	return min(max(r.mean+8*r.dev, minOverdue, 2*r.slow()), maxOverdue)
+	return min(max(r.mean+10*r.dev, minOverdue, 2*r.slow()), maxOverdue)
 }

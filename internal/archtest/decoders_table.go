@@ -43,6 +43,7 @@ var decoders = DecoderTable{
 		"dht.Tokens.Check":       "FuzzToken",
 		"dht.PeerStore.Announce": "FuzzStores",
 		"dht.ItemStore.Put":      "FuzzStores",
+		"dht.New":                "FuzzNode",
 
 		"pex.Parse":      "FuzzParse",
 		"pex.Guard.Take": "FuzzGuard",
