@@ -28,36 +28,71 @@ type batch struct {
 	rep reporter
 	all []*transfer
 	eng *engine.Engine
+
+	mu    sync.Mutex
+	paths map[string]*transfer // whose files are written where, below the output
 }
 
 // refuseClashes refuses a torrent that another SOURCE has named before it, and one
 // whose files would be written over those of another.
 func (b *batch) refuseClashes() {
-	owner := map[metainfo.Hash]*transfer{}
-	paths := map[string]*transfer{}
-	for _, x := range b.all {
+	for i, x := range b.all {
 		if x.err != nil {
 			continue
 		}
-		if first := owner[x.hash]; first != nil {
+		if first := b.sameBefore(i); first != nil {
 			x.err = fail(exitExists, "%s: the same torrent as %s", x.source, first.source)
 			x.hash = metainfo.Hash{} // what is told of that one is not of this
 			continue
 		}
-		owner[x.hash] = x
-		for i := range x.add.Torrent.Files {
-			f := &x.add.Torrent.Files[i]
-			if x.add.Storage.Priority[i] == 0 || f.Pad() {
-				continue
-			}
-			path := f.Path.String()
-			if other := paths[path]; other != nil && other != x {
-				x.err = fail(exitExists, "%s: its %s would be written over that of %s; give them different --output", x.source, path, other.source)
-				break
-			}
-			paths[path] = x
+		x.claim = b.claim
+		if x.add.Torrent != nil {
+			x.err = b.claim(x, x.add.Torrent, x.add.Storage.Priority)
 		}
 	}
+}
+
+// sameBefore is the transfer before the ith that is of the same torrent.
+func (b *batch) sameBefore(i int) *transfer {
+	for _, y := range b.all[:i] {
+		if y.err == nil && (y.hash.Same(b.all[i].hash) || y.follows != nil && b.all[i].follows != nil && *y.follows == *b.all[i].follows) {
+			return y
+		}
+	}
+	return nil
+}
+
+// claim makes a transfer the owner of its wanted files' paths. Those of a link become
+// known on its way, on another goroutine.
+func (b *batch) claim(x *transfer, t *metainfo.Torrent, prio []uint8) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.paths == nil {
+		b.paths = map[string]*transfer{}
+	}
+	for i := range t.Files {
+		f := &t.Files[i]
+		if prio[i] == 0 || f.Pad() {
+			continue
+		}
+		path := f.Path.String()
+		if other := b.paths[path]; other != nil && other != x {
+			return fail(exitExists, "%s: its %s would be written over that of %s; give them different --output", x.source, path, other.source)
+		}
+		b.paths[path] = x
+	}
+	return nil
+}
+
+// allPrivate reports whether nothing may be looked for but by trackers (BEP 27): then
+// no node of the DHT has to run.
+func (b *batch) allPrivate() bool {
+	for _, x := range b.all {
+		if x.err == nil && (x.add.Torrent == nil || !x.add.Torrent.Private) {
+			return false
+		}
+	}
+	return true
 }
 
 // run runs all transfers and returns the error of the first that failed, in the
@@ -112,6 +147,9 @@ func (b *batch) transferAll(ctx context.Context, ready []*transfer) {
 // attempt runs transfers on a new engine. An error is one of all; those of single
 // transfers are told and kept by them. It is ErrLocked only for a seed.
 func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
+	if b.allPrivate() {
+		b.cfg.NoDHT, b.cfg.NoLSD, b.cfg.NoPEX = true, true, true
+	}
 	eng, err := engine.New(b.cfg)
 	if err != nil {
 		return b.deaf(err)

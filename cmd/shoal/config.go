@@ -27,11 +27,11 @@ func (o *transferFlags) config() (engine.Config, error) {
 	if !o.cmd.Flags().Changed("port") {
 		cfg.NextPorts = 100
 	}
-	local, err := o.localAddr()
+	err := o.apply(&cfg)
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Bind = local
+	local := cfg.Bind
 	if !local.IsValid() {
 		local = netip.IPv6Unspecified() // and all of IPv4
 	}
@@ -53,28 +53,28 @@ func (o *transferFlags) config() (engine.Config, error) {
 }
 
 // localAddr is the address that --bind names, as itself or by its interface.
-func (o *transferFlags) localAddr() (netip.Addr, error) {
-	if o.bind == "" {
+func localAddr(bind string) (netip.Addr, error) {
+	if bind == "" {
 		return netip.Addr{}, nil
 	}
-	if a, err := netip.ParseAddr(o.bind); err == nil {
+	if a, err := netip.ParseAddr(bind); err == nil {
 		if a.IsUnspecified() {
 			return netip.Addr{}, nil
 		}
 		return a.Unmap(), nil
 	}
-	iface, err := net.InterfaceByName(o.bind)
+	iface, err := net.InterfaceByName(bind)
 	if err != nil {
-		return netip.Addr{}, fail(exitUsage, "--bind %s: neither an address nor an interface of this machine", o.bind)
+		return netip.Addr{}, fail(exitUsage, "--bind %s: neither an address nor an interface of this machine", bind)
 	}
 	addrs, err := iface.Addrs()
 	if err != nil {
-		return netip.Addr{}, fail(exitNoPeers, "--bind %s: %w", o.bind, err)
+		return netip.Addr{}, fail(exitNoPeers, "--bind %s: %w", bind, err)
 	}
 	if a := bestAddr(addrs); a.IsValid() {
 		return a, nil
 	}
-	return netip.Addr{}, fail(exitNoPeers, "--bind %s: the interface has no address; is it up?", o.bind)
+	return netip.Addr{}, fail(exitNoPeers, "--bind %s: the interface has no address; is it up?", bind)
 }
 
 // bestAddr chooses the address of an interface: IPv4 before IPv6, none that is
@@ -180,23 +180,13 @@ func (o *transferFlags) common() (engine.AddOptions, error) {
 		return engine.AddOptions{}, err
 	}
 	add := engine.AddOptions{
-		Dir: dir, Picker: o.picker, Choker: o.choker, NoTrackers: o.noTrackers, MaxPeers: int32(o.maxPeers),
+		Dir: dir, Picker: o.picker, Choker: o.choker, MaxPeers: int32(o.maxPeers),
 		SeedOnly: o.seedOnly, Storage: storage.Options{Check: o.check, ReadOnly: o.seedOnly},
 	}
 	if o.allocation == "sparse" {
 		add.Storage.Allocation = storage.Sparse
 	}
-	for _, u := range o.trackers {
-		add.Trackers = append(add.Trackers, []string{u})
-	}
-	for _, p := range o.peers {
-		addrs, err := resolvePeer("--peer "+p, p)
-		if err != nil {
-			return add, err
-		}
-		add.Peers = append(add.Peers, addrs...)
-	}
-	return add, nil
+	return add, o.applyTo(&add)
 }
 
 // resolveTime is how long the lookup of a peer's name may take.

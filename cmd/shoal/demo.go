@@ -142,7 +142,7 @@ func (u until) Read(b []byte) (int, error) {
 // the leechers, which know nobody but the tracker.
 func (d *demo) startSwarm(ctx context.Context, t *metainfo.Torrent) error {
 	var err error
-	cfg := engine.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Memory: 32 << 20}
+	cfg := engine.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Memory: 32 << 20, NoDHT: true, NoPEX: true, NoLSD: true}
 	if d.seed, err = engine.New(cfg); err != nil {
 		return err
 	}

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/shoal-bt/shoal/engine"
-	"github.com/shoal-bt/shoal/metainfo"
 )
 
 func newDownload(st streams) *cobra.Command {
@@ -12,9 +13,15 @@ func newDownload(st streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "download [flags] SOURCE...",
 		Short: "Download torrents, then exit",
-		Long: `Download the torrents that SOURCE names (torrent files, or - for standard input),
-verify them, and exit. What is there already is used; a download that was
-interrupted goes on where it stopped. Three are downloaded at a time.
+		Long: `Download the torrents that SOURCE names (torrent files, magnet links, info-hashes, or -
+for standard input), verify them, and exit. What is there already is used; a download
+that was interrupted goes on where it stopped. Three are downloaded at a time.
+
+A link needs no tracker: peers are found by trackers, the DHT, other peers (PEX) and on
+the local network (LSD), whichever answers. The description of the torrent is fetched
+from them first; --files, --select, --exclude and the link's own choice of files hold
+as soon as it is there. A link of the form magnet:?xs=urn:btpk:KEY names a torrent that
+changes: its newest version is downloaded, and with --seed each later one as well.
 
 Paths of finished files go to standard output, everything else to standard error;
 with --json, events go to standard output instead. See shoal help exit-codes.`,
@@ -33,8 +40,8 @@ func (o *transferFlags) download(st streams, sources []string) error {
 	}
 	o.many = len(sources) > 1
 	for _, s := range sources {
-		t, err := loadSource(st, s)
-		b.add(s, t, common, err)
+		w, err := wantedSource(st, s)
+		b.add(s, w, common, err)
 	}
 	b.refuseClashes()
 	return b.run()
@@ -57,24 +64,31 @@ func (o *transferFlags) newBatch(st streams) (*batch, engine.AddOptions, error) 
 	return &batch{opt: o, st: st, cfg: cfg, rep: newReporter(st, o.json)}, common, nil
 }
 
-// add adds a transfer; err is why there is no torrent.
-func (b *batch) add(source string, t *metainfo.Torrent, add engine.AddOptions, err error) {
+// add adds a transfer; err is why there is nothing to transfer.
+func (b *batch) add(source string, w wanted, add engine.AddOptions, err error) {
 	x := &transfer{opt: b.opt, rep: b.rep, id: len(b.all), source: source, add: add, err: err}
 	b.all = append(b.all, x)
 	if err != nil {
 		return
 	}
-	x.hash, x.name = t.Hash, t.Name
-	x.add.Torrent = t
+	x.hash, x.name = w.hash(), w.name()
+	x.add.Torrent, x.add.Magnet = w.torrent, w.link
 	switch {
-	case !t.Hash.HasV1:
+	case w.link != nil && w.link.Mutable != nil:
+		x.follows = w.link.Mutable
+		if b.cfg.NoDHT {
+			x.err = errors.New("a torrent that changes is found by the DHT alone; leave out --no-dht and --private")
+		}
+	case !x.hash.HasV1:
 		x.err = engine.ErrV2
-	case t.SSL:
+	case w.torrent == nil:
+		x.add.Choose = x.chosen
+	case w.torrent.SSL:
 		x.err = engine.ErrSSL
 	default:
-		x.add.Storage.Priority, x.err = b.opt.priorities(t)
+		x.add.Storage.Priority, x.err = x.opt.priorities(w.torrent, nil)
 	}
 	if x.err != nil {
-		x.err = fail(exitUsage, "%s: %w", t.Name, x.err)
+		x.err = fail(exitUsage, "%s: %w", x.name, x.err)
 	}
 }

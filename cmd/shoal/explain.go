@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,13 +8,13 @@ import (
 
 	"github.com/shoal-bt/shoal/engine"
 	"github.com/shoal-bt/shoal/storage"
-	"github.com/shoal-bt/shoal/tracker"
 )
 
 // moves is whether a transfer gets on.
 type moves struct {
+	from time.Time // when it began
 	at   time.Time // when something last moved
-	mark [3]int64  // what had moved by then
+	mark [4]int64  // what had moved by then
 	peer bool      // one has ever been connected
 	idle bool      // a seed that nobody wants any more
 	said bool      // the lack of peers has been explained
@@ -23,7 +22,7 @@ type moves struct {
 
 // note takes a snapshot; done is whether uploading is what it is about.
 func (m *moves) note(s *engine.TorrentStats, done bool, now time.Time) {
-	mark := [3]int64{s.Done + s.Down, s.Rehashed, 0}
+	mark := [4]int64{s.Done + s.Down, s.Rehashed, 0, int64(s.MetadataDone)}
 	if done {
 		mark[2] = s.Up
 	}
@@ -43,19 +42,23 @@ func (x *transfer) overdue(now time.Time) error {
 	if x.done && !x.opt.seedOnly {
 		return nil
 	}
-	if !x.moves.said && !x.done && !x.moves.peer && now.Sub(x.start) >= explainAfter {
-		x.moves.said = true
-		x.rep.note("%s: %s", x.name, x.explain())
+	if !x.moves.said && !x.done && (!x.moves.peer || x.meta == nil) && now.Sub(x.moves.from) >= explainAfter {
+		x.diagnose()
 	}
 	limit := x.opt.timeout.Duration
 	if limit <= 0 || now.Sub(x.moves.at) < limit {
 		return nil
+	}
+	if !x.done && !x.moves.said {
+		x.diagnose()
 	}
 	switch {
 	case x.opt.seedOnly:
 		return x.unwanted(limit)
 	case x.troubled:
 		return x.diskError(diskTrouble(x.stats.Err, x.stats.NoSpace))
+	case x.meta == nil:
+		return fail(exitNoPeers, "%s: no metadata within %v: %s", x.name, limit, x.explain())
 	case !x.moves.peer:
 		return fail(exitNoPeers, "%s: nothing for %v: %s", x.name, limit, x.explain())
 	}
@@ -86,52 +89,6 @@ func (x *transfer) finished() bool {
 		return true
 	}
 	return o.seedRatio > 0 && float64(x.stats.UpEver) >= o.seedRatio*float64(max(x.stats.DownEver, x.stats.Wanted))
-}
-
-// explain says what was tried to find peers, and what came of it.
-func (x *transfer) explain() string {
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
-	defer cancel()
-	trackers, _ := x.t.Trackers(ctx) // without them the rest is still worth saying
-	return explain(&x.stats, trackers)
-}
-
-func explain(s *engine.TorrentStats, trackers []engine.TrackerStats) string {
-	said := []string{count(s.Peers, "peer") + " connected"}
-	if s.Peers == 0 {
-		said[0] = "no peer, " + addresses(s.Known) + " known"
-	}
-	for _, t := range trackers {
-		said = append(said, "tracker "+tracker.Redact(t.URL)+": "+saidBy(&t))
-	}
-	if len(trackers) == 0 {
-		said = append(said, "no tracker to ask; give one with --tracker, or a peer with --peer")
-	}
-	if n := len(s.Failures); n > 0 {
-		said = append(said, "last tried "+s.Failures[n-1])
-	}
-	return strings.Join(said, "; ")
-}
-
-func addresses(n int32) string {
-	switch n {
-	case 0:
-		return "no address"
-	case 1:
-		return "1 address"
-	}
-	return fmt.Sprintf("%d addresses", n)
-}
-
-// saidBy is what a tracker said last.
-func saidBy(t *engine.TrackerStats) string {
-	switch {
-	case t.Err != "":
-		return t.Err
-	case t.State == "working":
-		return "knows " + count(max(t.Seeds, 0), "seed") + ", " + count(max(t.Leechers, 0), "leecher")
-	}
-	return t.State
 }
 
 // explained is an error with what to do about it, where the error does not say.

@@ -16,11 +16,9 @@ import (
 // transferFlags are what download and seed have in common.
 type transferFlags struct {
 	selection
+	finderFlags
 	output     string
 	port       int
-	bind       string
-	peers      []string
-	trackers   []string
 	seed       bool
 	seedRatio  float64
 	seedTime   span
@@ -31,7 +29,6 @@ type transferFlags struct {
 	downLimit  string
 	upLimit    string
 	maxPeers   int
-	noTrackers bool
 	transport  string
 	encryption string
 	check      bool
@@ -80,16 +77,13 @@ func (o *transferFlags) registerWhat(c *cobra.Command) {
 }
 
 // offAlready are switches for what is not there yet.
-var offAlready = []string{"no-dht", "no-pex", "no-lsd", "no-nat"}
+var offAlready = []string{"no-nat"}
 
 // registerNetwork adds how peers are found and reached.
 func (o *transferFlags) registerNetwork(c *cobra.Command) {
 	f := c.Flags()
 	f.IntVar(&o.port, "port", engine.DefaultPort, "`PORT` to listen on; 0 is any free one. Without the flag the next free one is taken")
-	f.StringVar(&o.bind, "bind", "", "use this local `ADDR-or-IFACE` only, for what comes in and what goes out")
-	f.StringArrayVar(&o.peers, "peer", nil, "`HOST:PORT` of a peer (repeat)")
-	f.StringArrayVar(&o.trackers, "tracker", nil, "`URL` of a further tracker (repeat)")
-	f.BoolVar(&o.noTrackers, "no-trackers", false, "announce to no tracker")
+	o.finderFlags.register(f)
 	f.StringVar(&o.downLimit, "down-limit", "", "download at most this `RATE` a second, such as 500k or 10MiB")
 	f.StringVar(&o.upLimit, "up-limit", "", "upload at most this `RATE` a second")
 	f.IntVar(&o.maxPeers, "max-peers", 200, "at most `N` connections of one torrent")
@@ -101,11 +95,9 @@ func (o *transferFlags) registerNetwork(c *cobra.Command) {
 		f.Bool(name, false, "")
 		_ = f.MarkHidden(name)
 	}
-	f.Bool("private", false, "")
-	_ = f.MarkHidden("private")
 	_ = f.MarkHidden("transport")
 	_ = f.MarkHidden("encryption")
-	laterFlags(f, "dht-bootstrap", "proxy", "ip-filter")
+	laterFlags(f, "proxy", "ip-filter")
 }
 
 // stays reports whether the transfer goes on after the download.
@@ -142,7 +134,7 @@ func (o *transferFlags) validate() error {
 	if err := o.strategies(); err != nil {
 		return err
 	}
-	if err := checkTrackers("tracker", o.trackers); err != nil {
+	if err := o.finderFlags.validate(); err != nil {
 		return err
 	}
 	if _, err := o.level(); err != nil {

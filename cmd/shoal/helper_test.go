@@ -27,8 +27,14 @@ import (
 // asShoal makes the test binary the program, for what needs a process of its own.
 const asShoal = "SHOAL_TEST_AS_PROGRAM"
 
+// pollEvery says how often the program under test asks for updates.
+const pollEvery = "SHOAL_TEST_POLL"
+
 func TestMain(m *testing.M) {
 	progressEvery = 20 * time.Millisecond
+	if d, err := time.ParseDuration(os.Getenv(pollEvery)); err == nil {
+		followEvery = d
+	}
 	if os.Getenv(asShoal) != "" {
 		os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 	}
@@ -55,8 +61,21 @@ func shoal(args ...string) outcome { return shoalWith("", args...) }
 // shoalWith runs it with a text on standard input.
 func shoalWith(in string, args ...string) outcome {
 	var out, err safeBuffer
-	code := run(args, streams{strings.NewReader(in), &out, &err})
+	code := run(hermetic(args), streams{strings.NewReader(in), &out, &err})
 	return outcome{code, out.String(), err.String()}
+}
+
+// hermetic keeps what a test does not ask for on this machine: without a node to begin
+// with, there is no DHT, and nobody is looked for on the local network.
+func hermetic(args []string) []string {
+	if len(args) == 0 || !slices.Contains([]string{"download", "seed", "piece"}, args[0]) {
+		return args
+	}
+	quiet := []string{"--no-lsd"}
+	if !slices.Contains(args, "--dht-bootstrap") {
+		quiet = append(quiet, "--no-dht")
+	}
+	return slices.Insert(slices.Clone(args), 1, quiet...)
 }
 
 // safeBuffer is a buffer for several writers.
@@ -227,7 +246,8 @@ func (s *swarm) seed(t testing.TB, l engine.Limits) {
 // seedFrom starts an engine that has a torrent's data, and waits until it serves it.
 func seedFrom(t testing.TB, meta *metainfo.Torrent, dir string, l engine.Limits) (*engine.Engine, string) {
 	t.Helper()
-	eng, err := engine.New(engine.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Memory: 16 << 20, Limits: l})
+	eng, err := engine.New(engine.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Memory: 16 << 20, Limits: l,
+		NoDHT: true, NoLSD: true})
 	if err != nil {
 		t.Fatal(err)
 	}

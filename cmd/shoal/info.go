@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/shoal-bt/shoal/metainfo"
 )
@@ -16,18 +17,23 @@ import (
 func newInfo(st streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "info X.torrent",
-		Short: "Show what a torrent file says",
-		Args:  wants("X.torrent"),
+		Use:   "info X.torrent-or-MAGNET",
+		Short: "Show what a torrent file or a link says",
+		Args:  wants("X.torrent-or-MAGNET"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := loadSource(st, args[0])
-			if err != nil {
+			w, err := wantedSource(st, args[0])
+			switch {
+			case err != nil:
 				return err
+			case asJSON && w.torrent == nil:
+				return printJSON(st, describeLink(w.link))
+			case asJSON:
+				return printJSON(st, describe(w.torrent))
+			case w.torrent == nil:
+				printLink(st.out, w.link)
+			default:
+				printInfo(st.out, w.torrent)
 			}
-			if asJSON {
-				return printJSON(st, describe(t))
-			}
-			printInfo(st.out, t)
 			return nil
 		},
 	}
@@ -36,26 +42,55 @@ func newInfo(st streams) *cobra.Command {
 }
 
 func newMagnet(st streams) *cobra.Command {
+	var o resolveFlags
+	var resolve bool
 	c := &cobra.Command{
-		Use:   "magnet X.torrent",
-		Short: "Print a torrent file as a magnet link",
-		Args:  wants("X.torrent"),
+		Use:   "magnet X.torrent | magnet --resolve -o X.torrent MAGNET",
+		Short: "Print a torrent file as a magnet link, or fetch the torrent file of a link",
+		Long: `Print a torrent file as a magnet link; no network is needed.
+
+With --resolve, fetch the description of the torrent that a magnet link or info-hash
+names from its peers, and write it as a torrent file, with the link's trackers and web
+seeds. All flags but --resolve are for that. Exit code 7: it did not come in time.`,
+		Args: wants("X.torrent-or-MAGNET"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if c.Flags().Changed("resolve") || c.Flags().Changed("output") {
-				return tooEarly("shoal magnet --resolve")
+			if resolve {
+				return o.resolve(st, args[0])
 			}
-			t, err := loadSource(st, args[0])
-			if err == nil {
-				_, err = fmt.Fprintln(st.out, t.Magnet())
+			if err := onlyWith(c, "resolve"); err != nil {
+				return err
 			}
+			w, err := wantedSource(st, args[0])
+			if err != nil {
+				return err
+			}
+			link := w.link
+			if w.torrent != nil {
+				link = w.torrent.Magnet()
+			}
+			_, err = fmt.Fprintln(st.out, link)
 			return err
 		},
 	}
-	c.Flags().Bool("resolve", false, "")
-	c.Flags().StringP("output", "o", "", "")
-	_ = c.Flags().MarkHidden("resolve")
-	_ = c.Flags().MarkHidden("output")
+	f := c.Flags()
+	f.BoolVar(&resolve, "resolve", false, "fetch the torrent file")
+	f.StringVarP(&o.out, "output", "o", "", "`FILE` to write; - for standard output")
+	f.BoolVar(&o.force, "force", false, "overwrite it")
+	o.timeout = span{2 * time.Minute}
+	f.Var(&o.timeout, "timeout", "give up after this long")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	o.finderFlags.register(f)
 	return c
+}
+
+// onlyWith refuses all flags without the one that they go with.
+func onlyWith(c *cobra.Command, name string) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Name != name {
+			err = fail(exitUsage, "--%s goes with --%s", f.Name, name)
+		}
+	})
+	return err
 }
 
 // kindOf is v1, v2 or hybrid.

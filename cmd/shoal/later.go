@@ -11,7 +11,7 @@ import (
 // line: a script must not think that it did something.
 
 // laterCommands are the names of commands to come.
-var laterCommands = []string{"sim", "dht", "net", "bench", "man"}
+var laterCommands = []string{"sim", "net", "bench", "man"}
 
 // laterKey marks a command that is not there yet.
 const laterKey = "later"

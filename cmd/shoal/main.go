@@ -81,7 +81,7 @@ func newRoot(st streams) *cobra.Command {
 	root.SetErr(st.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDownload(st), newSeed(st), newCreate(st), newInfo(st), newMagnet(st), newVerify(st), newBencode(st),
-		newPeers(st), newHandshake(st), newPiece(st), newTracker(st), newDemo(st), newVersion(st), newExitCodes(st))
+		newPeers(st), newHandshake(st), newPiece(st), newTracker(st), newDHT(st), newDemo(st), newVersion(st), newExitCodes(st))
 	addLater(root)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

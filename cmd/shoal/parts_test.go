@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -157,20 +158,29 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	s := engine.TorrentStats{Known: 1, Failures: []string{"a", "1.2.3.4:5: refused"}}
-	got := explain(&s, []engine.TrackerStats{
+// A diagnosis names every source, and what came of it, in one line and in an event.
+func TestDiagnosis(t *testing.T) {
+	d := diagnosis{known: 1, failures: []string{"a", "1.2.3.4:5: refused"}, trackers: []engine.TrackerStats{
 		{URL: "http://t.example/secretpasskey/announce", State: "failing", Err: "host not found"},
 		{URL: "udp://u.example:1", State: "working", Seeds: 1, Leechers: -1},
 		{URL: "udp://v.example:1", State: "asking"},
-	})
+	}, sources: []engine.SourceStats{
+		{Name: "tracker", State: "1 of 3 works"}, {Name: "dht", State: "no answer from 4 bootstrap nodes"},
+		{Name: "pex", State: "no peer yet"}, {Name: "lsd", State: "off: private"}, {Name: "user", Peers: 1}, {Name: "incoming"},
+	}}
 	want := "no peer, 1 address known; tracker http://t.example/…/announce: host not found; tracker udp://u.example:1: knows 1 seed, 0 leechers; " +
-		"tracker udp://v.example:1: asking; last tried 1.2.3.4:5: refused"
-	if got != want {
+		"tracker udp://v.example:1: no answer yet; DHT: no answer from 4 bootstrap nodes; PEX: no peer yet; LSD: off: private; last tried 1.2.3.4:5: refused"
+	if got := d.text(); got != want {
 		t.Errorf("\n%s\n%s", got, want)
 	}
-	s = engine.TorrentStats{Peers: 2}
-	if got := explain(&s, nil); got != "2 peers connected; no tracker to ask; give one with --tracker, or a peer with --peer" {
+	raw, err := json.Marshal(map[string]any{"trackers": d.trackersJSON(), "sources": d.sourcesJSON(), "failures": nonNilTexts(nil)})
+	for _, has := range []string{`"url":"http://t.example/…/announce"`, `"error":"host not found"`, `{"addresses":1,"name":"user","on":false,"state":""}`, `"failures":[]`} {
+		if err != nil || !strings.Contains(string(raw), has) {
+			t.Errorf("no %s in %s, %v", has, raw, err)
+		}
+	}
+	d = diagnosis{peers: 2, nameless: true}
+	if got := d.text(); got != "2 peers connected, none has sent all of the metadata; no tracker to ask; give a tracker with --tracker, or a peer with --peer" {
 		t.Error(got)
 	}
 }

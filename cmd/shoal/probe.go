@@ -5,46 +5,48 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shoal-bt/shoal/dht"
 	"github.com/shoal-bt/shoal/engine"
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/tracker"
 )
 
+// peersFlags are the flags of peers.
+type peersFlags struct {
+	trackers   []string
+	noTrackers bool
+	noDHT      bool
+	bootstrap  []string
+	timeout    span
+	port       int
+	json       bool
+}
+
 func newPeers(st streams) *cobra.Command {
-	var trackers []string
-	timeout := span{15 * time.Second}
-	var port int
-	var asJSON bool
+	o := peersFlags{timeout: span{15 * time.Second}}
 	c := &cobra.Command{
 		Use:   "peers SOURCE",
-		Short: "Ask the trackers for peers and print them",
-		Args:  wants("SOURCE"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkTrackers("tracker", trackers); err != nil {
-				return err
-			}
-			w, err := wantedBy(st, args[0])
-			if err != nil {
-				return err
-			}
-			w.trackers = append(w.trackers, trackers...)
-			if len(w.trackers) == 0 {
-				return fail(exitNoPeers, "%s names no tracker; give one with --tracker", w.name)
-			}
-			return printPeers(st, w, uint16(port), timeout.Duration, asJSON)
-		},
+		Short: "Ask the trackers, and for a link the DHT, for peers and print them",
+		Long: `Ask the trackers of a torrent for peers and print each once. The DHT is asked as well
+for a link or an info-hash, and for a torrent that names no tracker and is not private.`,
+		Args: wants("SOURCE"),
+		RunE: func(_ *cobra.Command, args []string) error { return o.run(st, args[0]) },
 	}
 	f := c.Flags()
-	f.StringArrayVar(&trackers, "tracker", nil, "`URL` of a further tracker (repeat)")
-	f.Var(&timeout, "timeout", "wait this long for each tracker")
-	f.IntVar(&port, "port", engine.DefaultPort, "the `PORT` to announce")
-	f.BoolVar(&asJSON, "json", false, "one JSON object for each tracker")
+	f.StringArrayVar(&o.trackers, "tracker", nil, "`URL` of a further tracker (repeat)")
+	f.BoolVar(&o.noTrackers, "no-trackers", false, "ask no tracker")
+	f.BoolVar(&o.noDHT, "no-dht", false, "don't ask the DHT")
+	f.StringArrayVar(&o.bootstrap, "dht-bootstrap", nil, "`HOST:PORT` of a node of the DHT to begin with (repeat; replaces the well-known ones)")
+	f.Var(&o.timeout, "timeout", "wait this long for each tracker, and for the DHT")
+	f.IntVar(&o.port, "port", engine.DefaultPort, "the `PORT` to announce to trackers")
+	f.BoolVar(&o.json, "json", false, "one JSON object for each tracker, and one for the DHT")
 	return c
 }
 
@@ -55,60 +57,158 @@ type probed struct {
 	size     int64 // in bytes, -1 if not known
 	pieces   int32 // 0 if not known
 	trackers []string
+	dht      bool // the DHT may know its peers
+	private  bool
 }
 
 // wantedBy takes a torrent file, magnet link or info-hash: a probe needs no metadata.
 func wantedBy(st streams, source string) (probed, error) {
-	if isMagnet(source) || isHash(source) {
-		m, err := metainfo.ParseLink(source)
-		if err != nil {
-			return probed{}, err
-		}
-		return probed{name: m.Hash.String(), hash: m.Hash, size: -1, trackers: slices.Concat(m.Trackers...)}, nil
-	}
-	t, err := loadSource(st, source)
-	if err != nil {
+	w, err := wantedSource(st, source)
+	switch {
+	case err != nil:
 		return probed{}, err
+	case w.hash().IsZero():
+		return probed{}, fail(exitUsage, "%s: the link names a torrent that changes; shoal dht get tells what it is now", short(source, 80))
+	case w.torrent == nil:
+		return probed{name: w.name(), hash: w.hash(), size: -1, trackers: slices.Concat(w.link.Trackers...), dht: true}, nil
 	}
-	return probed{t.Name, t.Hash, t.Size(), t.Lengths.Pieces(), slices.Concat(t.Trackers...)}, nil
+	t := w.torrent
+	return probed{t.Name, t.Hash, t.Size(), t.Lengths.Pieces(), slices.Concat(t.Trackers...), !t.Private && len(t.Trackers) == 0, t.Private}, nil
 }
 
-// printPeers prints each peer once on stdout, and what failed on stderr.
-func printPeers(st streams, w probed, port uint16, timeout time.Duration, asJSON bool) error {
+// run carries out the command.
+func (o *peersFlags) run(st streams, source string) error {
+	if err := checkTrackers("tracker", o.trackers); err != nil {
+		return err
+	}
+	if err := checkHosts("dht-bootstrap", o.bootstrap); err != nil {
+		return err
+	}
+	w, err := wantedBy(st, source)
+	if err != nil {
+		return err
+	}
+	if w.private && len(o.bootstrap) > 0 {
+		return fail(exitUsage, "%s is private: the DHT must not be asked for it", w.name)
+	}
+	w.trackers = append(w.trackers, o.trackers...)
+	if o.noTrackers {
+		w.trackers = nil
+	}
+	w.dht = (w.dht || len(o.bootstrap) > 0) && !o.noDHT
+	if len(w.trackers) == 0 && !w.dht {
+		return fail(exitNoPeers, "%s names no tracker; give one with --tracker", w.name)
+	}
 	ctx, stop := interruptible()
 	defer stop()
-	answers := engine.AskTrackers(ctx, w.hash, w.trackers, w.size, port, timeout)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	found := make(chan dhtPeers, 1)
+	if w.dht {
+		go func() { found <- o.askDHT(ctx, w.hash) }()
 	}
-	var peers []string
-	var errs []error
-	for _, a := range answers {
-		if asJSON {
-			if err := printJSON(st, trackerJSON(&a)); err != nil {
-				return err
-			}
-		}
-		if a.Err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", tracker.Redact(a.URL), a.Err))
-			continue
-		}
-		for _, p := range a.Peers {
-			if s := p.String(); !slices.Contains(peers, s) {
-				peers = append(peers, s)
-			}
-		}
-	}
-	if !asJSON && len(peers) > 0 {
-		if _, err := fmt.Fprintln(st.out, strings.Join(peers, "\n")); err != nil {
+	p := peerPrinter{st: st, json: o.json}
+	for _, a := range engine.AskTrackers(ctx, w.hash, w.trackers, w.size, uint16(o.port), o.timeout.Duration) {
+		if err := p.tracker(&a); err != nil {
 			return err
 		}
 	}
-	if len(errs) == len(answers) {
-		return &exitError{exitNoPeers, joined(errs)}
+	if w.dht {
+		if err := p.dht(<-found); err != nil {
+			return err
+		}
 	}
-	for _, err := range errs {
-		complain(st, err)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return p.end()
+}
+
+// dhtPeers is what the DHT knows of a torrent.
+type dhtPeers struct {
+	peers []netip.AddrPort
+	done  dht.LookupDone
+	err   error
+}
+
+// askDHT looks for a torrent's peers.
+func (o *peersFlags) askDHT(ctx context.Context, hash metainfo.Hash) (p dhtPeers) {
+	limited, cancel := context.WithTimeout(ctx, o.timeout.Duration)
+	defer cancel()
+	f := dhtFlags{bootstrap: o.bootstrap, timeout: o.timeout, readOnly: true}
+	cfg, err := f.config()
+	if err != nil {
+		return dhtPeers{err: err}
+	}
+	n, err := openNode(cfg)
+	if err != nil {
+		return dhtPeers{err: err}
+	}
+	defer func() { _ = n.Close() }() // what was wanted of it is known
+	all, err := n.GetPeers(limited, hash.Wire()[0], engine.DHTLookup{}, func(found []netip.AddrPort) { p.peers = append(p.peers, found...) })
+	if p.done = joinedLookups(all); err != nil {
+		p.err = f.explained(n, err)
+	}
+	return p
+}
+
+// peerPrinter prints each peer once on stdout, and what failed on stderr.
+type peerPrinter struct {
+	st       streams
+	json     bool
+	peers    []netip.AddrPort
+	asked    int
+	trackers bool // are among them
+	errs     []error
+}
+
+func (p *peerPrinter) tracker(a *engine.TrackerAnswer) error {
+	p.trackers = true
+	return p.add(a.Peers, a.Err, tracker.Redact(a.URL), trackerJSON(a))
+}
+
+func (p *peerPrinter) dht(a dhtPeers) error {
+	m := effortJSON(map[string]any{"source": "dht", "peers": addrTexts(a.peers)}, a.done.Effort)
+	if a.err != nil {
+		m["error"] = oneLine(a.err.Error())
+	}
+	return p.add(a.peers, a.err, "DHT", m)
+}
+
+// add takes one answer; m is what of it is printed as JSON.
+func (p *peerPrinter) add(peers []netip.AddrPort, bad error, name string, m map[string]any) error {
+	p.asked++
+	if p.json {
+		if err := printJSON(p.st, m); err != nil {
+			return err
+		}
+	}
+	if bad != nil {
+		p.errs = append(p.errs, fmt.Errorf("%s: %w", name, bad))
+		return nil
+	}
+	for _, a := range peers {
+		if slices.Contains(p.peers, a) {
+			continue
+		}
+		p.peers = append(p.peers, a)
+		if !p.json {
+			if _, err := fmt.Fprintln(p.st.out, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end is an error if nobody has answered.
+func (p *peerPrinter) end() error {
+	if len(p.errs) == p.asked {
+		if p.asked == 1 && !p.trackers {
+			p.errs = append(p.errs, errors.New("no tracker to ask; give one with --tracker"))
+		}
+		return &exitError{exitNoPeers, joined(p.errs)}
+	}
+	for _, err := range p.errs {
+		complain(p.st, err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func TestPeers(t *testing.T) {
 	for _, args := range [][]string{
 		{s.file}, {s.file, "--tracker", udp}, {s.meta.Magnet().String()}, {s.meta.Hash.String(), "--tracker", udp},
 	} {
-		o := shoal(append([]string{"peers"}, args...)...).want(t, 0)
+		o := shoal(append([]string{"peers", "--no-dht"}, args...)...).want(t, 0)
 		if strings.Count(o.out, s.peer+"\n") != 1 {
 			t.Errorf("%q: no %s among %q", args, s.peer, o.out)
 		}
@@ -35,7 +35,7 @@ func TestPeers(t *testing.T) {
 		t.Errorf("answers: %v\n%s", answers, o.err)
 	}
 	none := newSwarm(t, options{idle: true, files: payload{"x": 1000}})
-	shoal("peers", none.file).want(t, 7).complains(t, "--tracker")
+	shoal("peers", none.file, "--no-dht").want(t, 7).complains(t, "--tracker")
 }
 
 func TestHandshake(t *testing.T) {

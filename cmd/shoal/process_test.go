@@ -42,7 +42,7 @@ func command(t testing.TB, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(self, args...)
+	c := exec.Command(self, hermetic(args)...)
 	c.Env = append(os.Environ(), asShoal+"=1")
 	return c
 }

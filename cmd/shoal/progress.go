@@ -19,10 +19,25 @@ func (p *progress) percent() float64 {
 
 // amount is the first half of every view: how much is there.
 func (p *progress) amount() string {
-	if p.State == engine.Checking {
+	switch {
+	case p.phase == resolving:
+		return "looking up what the key names"
+	case p.State == engine.FetchingMetadata && p.MetadataTotal > 0:
+		return fmt.Sprintf("metadata %d/%d pieces", p.MetadataDone, p.MetadataTotal)
+	case p.State == engine.FetchingMetadata:
+		return "metadata"
+	case p.State == engine.Checking:
 		return fmt.Sprintf("checking %d of %d pieces", p.Checked, p.CheckTotal)
 	}
 	return fmt.Sprintf("%.1f%%  %s of %s", floor1(p.percent()), size(p.Done), size(p.Wanted))
+}
+
+// resolving is the phase in which a key is looked up, before there is a torrent.
+const resolving = "resolving"
+
+// nameless reports whether it is not known yet what there is to download.
+func (p *progress) nameless() bool {
+	return p.State == engine.FetchingMetadata || p.phase == resolving
 }
 
 // floor1 keeps what is not complete from being shown as 100.0.
@@ -35,7 +50,7 @@ func (p *progress) remaining() string {
 		return p.Err
 	case p.phase == "downloading" && p.eta >= 0:
 		return "ETA " + p.eta.Round(time.Second).String()
-	case p.phase == "checking":
+	case p.phase == "checking", p.nameless():
 		return ""
 	}
 	return p.phase
@@ -44,7 +59,11 @@ func (p *progress) remaining() string {
 // plainLine tells how far a torrent is in one line of a log.
 func plainLine(p progress) string {
 	parts := []string{short(p.Name, 40), p.amount()}
-	if p.State != engine.Checking {
+	switch {
+	case p.phase == resolving, p.State == engine.Checking:
+	case p.nameless():
+		parts = append(parts, count(p.Peers, "peer"))
+	default:
 		parts = append(parts, "down "+size(p.DownRate)+"/s", "up "+size(p.UpRate)+"/s", count(p.Peers, "peer"))
 	}
 	if s := p.remaining(); s != "" {
@@ -61,6 +80,13 @@ func fullView(p progress, rates []int64, width int, rich bool) []string {
 	}
 	if p.State == engine.Checking {
 		return []string{strings.Join(first, "  "), " " + bar(int(p.Checked), int(p.CheckTotal), width-4, rich)}
+	}
+	if p.nameless() {
+		second := []string{" " + count(p.Peers, "peer") + ", " + addresses(p.Known) + " known"}
+		if p.said != "" {
+			second = append(second, p.said)
+		}
+		return []string{strings.Join(first, "  "), strings.Join(second, "  ")}
 	}
 	second := []string{" down " + size(p.DownRate) + "/s " + graph(rates, rich), "up " + size(p.UpRate) + "/s",
 		count(p.Peers, "peer") + " (" + count(p.Seeds, "seed") + ")", fmt.Sprintf("availability %.1f", p.Availability),

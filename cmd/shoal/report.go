@@ -100,6 +100,9 @@ func (r *jsonReporter) progress(p progress) {
 	if p.eta >= 0 {
 		m["eta"] = int64(p.eta / time.Second)
 	}
+	if p.State == engine.FetchingMetadata {
+		m["metadata_done"], m["metadata_pieces"] = p.MetadataDone, p.MetadataTotal
+	}
 	if p.CheckTotal > 0 {
 		m["checked"], m["check_total"] = p.Checked, p.CheckTotal
 	}

@@ -53,7 +53,7 @@ func (o *seedFlags) run(st streams, source string) error {
 	if err != nil {
 		return err
 	}
-	b.add(source, t, common, bad)
+	b.add(source, wanted{torrent: t}, common, bad)
 	return b.run()
 }
 

@@ -34,11 +34,17 @@ func (s *selection) validate() error {
 // normal is the priority of a wanted file.
 const normal = 4
 
-// priorities says how much each file is wanted: 0 is not at all.
-func (s *selection) priorities(t *metainfo.Torrent) ([]uint8, error) {
+// priorities says how much each file is wanted: 0 is not at all. What a link selects
+// (BEP 53) holds unless --files or --select say otherwise; link may be nil.
+func (s *selection) priorities(t *metainfo.Torrent, link *metainfo.Magnet) ([]uint8, error) {
 	prio := make([]uint8, len(t.Files))
 	for i := range prio {
 		prio[i] = normal
+	}
+	if link != nil && s.files == "" && len(s.selects) == 0 {
+		if err := selectLinked(link, t, prio); err != nil {
+			return nil, err
+		}
 	}
 	if s.files != "" {
 		if err := selectNumbers(s.files, prio); err != nil {
@@ -57,6 +63,21 @@ func (s *selection) priorities(t *metainfo.Torrent) ([]uint8, error) {
 		}
 	}
 	return nil, fail(exitUsage, "no file of %s is selected; shoal info lists them", t.Name)
+}
+
+// selectLinked clears the priority of all files that a link does not select.
+func selectLinked(link *metainfo.Magnet, t *metainfo.Torrent, prio []uint8) error {
+	found := false
+	for i := range prio {
+		if !link.Selects(metainfo.FileIndex(i)) {
+			prio[i] = 0
+		}
+		found = found || prio[i] > 0 && !t.Files[i].Pad()
+	}
+	if !found {
+		return fail(exitBadTorrent, "the link selects none of its %s (so=); choose others with --files", count(len(prio), "file"))
+	}
+	return nil
 }
 
 // selectNumbers reads "1,3-5" and clears the priority of all other files.

@@ -94,7 +94,7 @@ func TestBadOnesAmongGoodOnes(t *testing.T) {
 		{[]string{bad, s.file, "nosuch.torrent"}, 4, []string{bad, "nosuch.torrent"}},
 		{[]string{s.file, twin}, 12, []string{"twin.torrent: the same torrent as"}},
 		{[]string{idle.file, s.file, bad}, 7, []string{bad, "idle: nothing for"}}, // the first fails last
-		{[]string{s.file, "magnet:?xt=urn:btih:c0fda1edafdbdbb96443424e0b3899af7159d10e"}, 2, []string{"magnet"}},
+		{[]string{s.file, "magnet:?xt=urn:btmh:1220" + someKey}, 2, []string{"v2-only"}},
 	} {
 		t.Run(strings.Join(c.says, ","), func(t *testing.T) {
 			t.Parallel()

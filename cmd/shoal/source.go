@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"strings"
@@ -11,42 +12,83 @@ import (
 // maxTorrentFile is the largest torrent file that is read, in bytes.
 const maxTorrentFile = 64 << 20
 
-// loadSource reads a SOURCE that is a torrent file, or "-" for standard input.
-func loadSource(io streams, source string) (*metainfo.Torrent, error) {
-	switch {
-	case isMagnet(source):
-		if _, err := metainfo.ParseLink(source); err != nil {
-			return nil, err
-		}
-		return nil, fileOnly("magnet links")
-	case strings.Contains(source, "://") && !exists(source):
-		return nil, unknownScheme(source)
-	case isHash(source):
-		return nil, fileOnly("info-hashes")
+// wanted is what a SOURCE names: a torrent, or a link by which peers are found that
+// have it.
+type wanted struct {
+	torrent *metainfo.Torrent
+	link    *metainfo.Magnet // nil if there is the torrent
+}
+
+// hash is zero for a link to a torrent that changes.
+func (w wanted) hash() metainfo.Hash {
+	if w.torrent != nil {
+		return w.torrent.Hash
 	}
-	raw, err := readSource(io, source)
+	return w.link.Hash
+}
+
+// name is how a person knows it; until its name is known, by its hash or key.
+func (w wanted) name() string {
+	switch {
+	case w.torrent != nil:
+		return w.torrent.Name
+	case w.link.Name != "":
+		return w.link.Name
+	case w.link.Hash.IsZero():
+		return w.link.Mutable.String()
+	}
+	return w.link.Hash.String()
+}
+
+// wantedSource reads a SOURCE: a torrent file, a magnet link, an info-hash, or "-" for
+// standard input with a torrent file or a link in it.
+func wantedSource(st streams, source string) (wanted, error) {
+	if isMagnet(source) || isHash(source) {
+		m, err := metainfo.ParseLink(source)
+		return wanted{link: m}, err
+	}
+	if strings.Contains(source, "://") && !exists(source) {
+		return wanted{}, unknownScheme(source)
+	}
+	raw, err := readSource(st, source)
 	if err != nil {
-		return nil, err
+		return wanted{}, err
 	}
 	if source == "-" {
 		source = "standard input"
+		if text := string(bytes.TrimSpace(raw)); isMagnet(text) || isHash(text) {
+			m, err := metainfo.ParseLink(text)
+			return wanted{link: m}, err
+		}
 	}
 	t, err := metainfo.Load(raw)
-	if err != nil {
-		return nil, fail(exitBadTorrent, "%s: %w", source, err)
+	if metainfo.CodeOf(err) == metainfo.MagnetOnly {
+		m, err := metainfo.MagnetIn(raw)
+		return wanted{link: m}, err
 	}
-	return t, nil
+	if err != nil {
+		return wanted{}, fail(exitBadTorrent, "%s: %w", source, err)
+	}
+	return wanted{torrent: t}, nil
 }
 
-// fileOnly refuses a kind of SOURCE that comes later.
-func fileOnly(what string) error {
-	return fail(exitUsage, "%s come with a later version of shoal; give a torrent file", what)
+// loadSource reads a SOURCE that is a torrent file, or "-" for one on standard input:
+// what needs the description of a torrent and asks nobody for it.
+func loadSource(st streams, source string) (*metainfo.Torrent, error) {
+	w, err := wantedSource(st, source)
+	switch {
+	case err != nil:
+		return nil, err
+	case w.torrent == nil:
+		return nil, fail(exitUsage, "%s: a link is not enough here; shoal magnet --resolve -o X.torrent fetches its torrent file", short(source, 80))
+	}
+	return w.torrent, nil
 }
 
 func unknownScheme(source string) error {
 	scheme, _, _ := strings.Cut(source, "://")
 	if s := strings.ToLower(scheme); s == "http" || s == "https" {
-		return fileOnly("URLs of torrents")
+		return fail(exitUsage, "URLs of torrents come with a later version of shoal; give a torrent file")
 	}
 	return fail(exitUsage, "%s: unknown scheme %q: want a torrent file, magnet link, info-hash or -", source, scheme)
 }
@@ -56,7 +98,8 @@ func isMagnet(s string) bool { return len(s) >= 7 && strings.EqualFold(s[:7], "m
 
 // isHash reports whether a SOURCE is an info-hash and no file.
 func isHash(s string) bool {
-	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdefABCDEF") == "" && !exists(s)
+	_, err := metainfo.ParseHash(s)
+	return err == nil && !exists(s)
 }
 
 func exists(path string) bool {

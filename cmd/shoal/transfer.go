@@ -26,11 +26,17 @@ type transfer struct {
 	name   string
 	hash   metainfo.Hash
 	add    engine.AddOptions
-	opened func(context.Context) // told when the storage is open, once; may be nil
+	claim  func(*transfer, *metainfo.Torrent, []uint8) error // of paths, see batch.claim
+	opened func(context.Context)                             // told when the storage is open, once; may be nil
 	start  time.Time
 	err    error // why it ended; nil is success
 
+	follows *metainfo.MutableKey // names the torrent to transfer, and later others; nil: it is known
+	follow  follower
+	next    update // what it names by now, when that ends the present one
+
 	t        *engine.Torrent
+	meta     *metainfo.Torrent // nil until it is known
 	events   <-chan engine.Event
 	stats    engine.TorrentStats // the last snapshot
 	added    bool                // has been told
@@ -52,10 +58,18 @@ var eventBuffer = 8192
 // run carries the transfer to its end and returns why it ended: nil is success.
 func (x *transfer) run(ctx context.Context, eng *engine.Engine) error {
 	x.start = time.Now()
-	x.moves.at = x.start
+	x.moves.from, x.moves.at = x.start, x.start
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if x.follows != nil {
+		return x.runFollowing(ctx, eng)
+	}
+	return x.fetch(ctx, eng)
+}
+
+// fetch transfers the torrent that is known, or its link.
+func (x *transfer) fetch(ctx context.Context, eng *engine.Engine) error {
 	err := x.carry(ctx, eng)
 	if errors.Is(err, storage.ErrMissing) && !x.opt.seedOnly {
 		x.rep.note("%s was here before and is gone: starting over", x.name)
@@ -75,10 +89,8 @@ func (x *transfer) carry(ctx context.Context, eng *engine.Engine) error {
 		return ended(ctx, err)
 	}
 	x.t = t
-	if x.told == nil {
-		x.told = make([]bool, len(t.Meta().Files))
-	}
 	x.tellAdded()
+	x.describe()
 	err = ended(ctx, x.watch(ctx))
 	_ = x.snapshot() // if it is gone, the last one will do
 	if x.stats.State != engine.Failed {
@@ -104,18 +116,61 @@ func (x *transfer) tellAdded() {
 		return
 	}
 	x.added = true
-	m := x.t.Meta()
-	x.rep.event("added", x.hash, keys{"name": m.Name, "source": x.source, "output": x.add.Dir})
-	x.rep.event("metadata", x.hash, keys{"name": m.Name, "bytes_total": m.Size(), "files": len(m.Files),
-		"pieces": m.Lengths.Pieces(), "piece_length": m.Lengths.PieceLen(), "private": m.Private})
+	x.rep.event("added", x.hash, keys{"name": x.name, "source": x.source, "output": x.add.Dir})
 	if x.quiet() && !x.opt.seedOnly {
-		x.rep.note("%s: no tracker and no --peer, so this waits for peers that find us", x.name)
+		x.rep.note("%s: no tracker, no --peer, and neither DHT nor LSD, so this waits for peers that find us", x.name)
 	}
+}
+
+// describe tells what the torrent is, once that is known.
+func (x *transfer) describe() {
+	m := x.t.Meta()
+	if m == nil || x.meta != nil {
+		return
+	}
+	x.meta, x.name = m, m.Name
+	x.told = make([]bool, len(m.Files))
+	took := time.Since(x.moves.from).Seconds()
+	x.rep.event("metadata", x.hash, keys{"name": m.Name, "bytes_total": m.Size(), "size": m.Size(), "files": len(m.Files), "seconds": took,
+		"pieces": m.Lengths.Pieces(), "piece_length": m.Lengths.PieceLen(), "private": m.Private})
+	if x.add.Torrent == nil {
+		x.rep.note("%s: %s in %s, known after %.1f s", x.name, size(m.Size()), count(len(m.Files), "file"), took)
+	}
+}
+
+// chosen says which files of a torrent are wanted whose description has just come. It
+// runs on the torrent's own turn.
+func (x *transfer) chosen(m *metainfo.Torrent) ([]uint8, error) {
+	prio, err := x.opt.priorities(m, x.add.Magnet)
+	if err == nil {
+		err = x.claim(x, m, prio)
+	}
+	if err != nil {
+		return nil, fail(exitCode(err), "%s: %w", m.Name, err)
+	}
+	return prio, nil
 }
 
 // quiet reports whether there is nobody to ask for peers.
 func (x *transfer) quiet() bool {
-	return len(x.add.Peers) == 0 && (x.add.NoTrackers || len(x.add.Trackers)+len(x.add.Torrent.Trackers) == 0)
+	asked := len(x.add.Peers)
+	if !x.add.NoTrackers {
+		asked += len(x.add.Trackers)
+	}
+	private := x.opt.private
+	switch t, m := x.add.Torrent, x.add.Magnet; {
+	case t != nil:
+		private = private || t.Private
+		if !x.add.NoTrackers {
+			asked += len(t.Trackers)
+		}
+	default:
+		asked += len(m.Peers)
+		if !x.add.NoTrackers {
+			asked += len(m.Trackers)
+		}
+	}
+	return asked == 0 && (private || x.opt.noDHT && x.opt.noLSD)
 }
 
 // watch waits for the end.
@@ -130,6 +185,8 @@ func (x *transfer) watch(ctx context.Context) error {
 				return engine.ErrClosed
 			}
 			err = x.onEvent(ctx, ev)
+		case u := <-x.follow.updates:
+			err = x.onUpdate(u)
 		case bad := <-x.flushed:
 			err = x.onFlushed(ctx, bad)
 		case <-tick.C:
@@ -176,6 +233,7 @@ func (x *transfer) onTick(ctx context.Context) error {
 // onState acts upon the last snapshot.
 func (x *transfer) onState(ctx context.Context) error {
 	s := &x.stats
+	x.describe()
 	if s.State != engine.Starting && s.State != engine.Failed && x.opened != nil {
 		x.opened(ctx)
 		x.opened = nil

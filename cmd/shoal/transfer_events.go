@@ -12,12 +12,12 @@ import (
 
 // onEvent takes one event of the engine.
 func (x *transfer) onEvent(ctx context.Context, ev engine.Event) error {
-	if ev.Hash != x.hash {
+	if !ev.Hash.Same(x.hash) {
 		return nil
 	}
 	x.record(ev)
 	switch ev.Kind {
-	case engine.StateChanged:
+	case engine.StateChanged, engine.MetadataFetched:
 		if err := x.snapshot(); err != nil {
 			return err
 		}
@@ -56,6 +56,8 @@ func (x *transfer) record(ev engine.Event) {
 	switch ev.Kind {
 	case engine.StateChanged:
 		log.Info("state", "state", ev.State.String(), "err", ev.Err)
+	case engine.MetadataFetched:
+		log.Info("metadata fetched")
 	case engine.PeerConnected:
 		log.Info("peer connected", "peer", ev.Addr)
 	case engine.PeerGone:
@@ -81,7 +83,7 @@ func (x *transfer) failure() error {
 	for {
 		select {
 		case ev, ok := <-x.events:
-			if ok && (ev.Hash != x.hash || ev.Kind != engine.TorrentFailed) {
+			if ok && (!ev.Hash.Same(x.hash) || ev.Kind != engine.TorrentFailed) {
 				continue
 			}
 			if ok {
@@ -143,7 +145,8 @@ func (x *transfer) diskError(err error) error {
 
 // tellFile tells of a finished file, once.
 func (x *transfer) tellFile(i int, path string) {
-	if x.told[i] {
+	x.describe() // its event may have been lost
+	if i >= len(x.told) || x.told[i] {
 		return
 	}
 	x.told[i] = true

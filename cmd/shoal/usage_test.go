@@ -31,13 +31,13 @@ func (p *typist) Do(t *testing.T, c scenario.Command) string {
 	if strings.Count(o.err, "\n") != 1 || !strings.HasPrefix(o.err, "shoal: ") {
 		t.Errorf("%v: want one line on stderr: %q", args, o.err)
 	}
-	return fmt.Sprintf("%d %s", o.code, strings.NewReplacer(p.file, "TORRENT", engine.Version, "VERSION").Replace(o.err))
+	return fmt.Sprintf("%d %s", o.code, strings.NewReplacer(p.file, "TORRENT", engine.Version, "VERSION", "=urn", "*urn").Replace(o.err))
 }
 
 func TestHelpListsWhatIsThereAndNothingElse(t *testing.T) {
 	help := shoal("--help").want(t, 0).out
 	for _, name := range []string{"download", "seed", "create", "info", "magnet", "verify", "bencode", "peers", "handshake", "piece",
-		"tracker", "demo", "version", "completion", "exit-codes"} {
+		"tracker", "dht", "demo", "version", "completion", "exit-codes"} {
 		if !strings.Contains(help, "  "+name) && !strings.Contains(help, "shoal "+name) {
 			t.Errorf("help does not name %s", name)
 		}
@@ -50,12 +50,12 @@ func TestHelpListsWhatIsThereAndNothingElse(t *testing.T) {
 	flags := shoal("download", "--help").want(t, 0).out
 	for _, name := range []string{"--output", "--port", "--bind", "--peer", "--tracker", "--seed", "--seed-ratio", "--seed-time", "--timeout", "--files",
 		"--select", "--exclude", "--sequential", "--picker", "--choker", "--down-limit", "--up-limit", "--max-peers", "--no-trackers", "--check",
-		"--state-dir", "--memory-limit", "--verbose", "--log-level", "--log-file", "--json"} {
+		"--no-dht", "--no-pex", "--no-lsd", "--dht-bootstrap", "--private", "--state-dir", "--memory-limit", "--verbose", "--log-level", "--log-file", "--json"} {
 		if !strings.Contains(flags, name) {
 			t.Errorf("help of download lacks %s", name)
 		}
 	}
-	for _, name := range []string{"--proxy", "--ip-filter", "--dht-bootstrap", "--no-dht", "--encryption", "--transport", "--private"} {
+	for _, name := range []string{"--proxy", "--ip-filter", "--no-nat", "--encryption", "--transport"} {
 		if strings.Contains(flags, name) {
 			t.Errorf("help of download names %s, which can do nothing yet", name)
 		}

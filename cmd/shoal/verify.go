@@ -55,7 +55,7 @@ type verifier struct {
 func (v *verifier) run() error {
 	ctx, stop := interruptible()
 	defer stop()
-	eng, err := engine.New(engine.Config{NoListen: true})
+	eng, err := engine.New(engine.Config{NoListen: true, NoDHT: true, NoPEX: true, NoLSD: true})
 	if err != nil {
 		return err
 	}

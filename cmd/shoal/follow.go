@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-bt/shoal/bencode"
+	"github.com/shoal-bt/shoal/dht"
+	"github.com/shoal-bt/shoal/engine"
+	"github.com/shoal-bt/shoal/metainfo"
+)
+
+// follower asks the DHT again and again which torrent a key names (BEP 46). It is a
+// goroutine; its fields but updates are that one's.
+type follower struct {
+	updates chan update // nil: nothing is followed
+
+	dht  engine.DHT
+	key  metainfo.MutableKey
+	last dht.Item // newest seen; without Value: none
+	put  time.Time
+}
+
+// update is what a key names now, or why that could not be found out.
+type update struct {
+	hash metainfo.Hash
+	seq  int64
+	err  error
+}
+
+// Paces of a follower.
+var (
+	followRetry = 5 * time.Second // until something is found
+	followEvery = 5 * time.Minute // for something newer
+	// BEP 44: "In order to keep items alive, they SHOULD be re-announced once an hour."
+	republishEvery = time.Hour
+	// enoughCopies and enoughClosest: "subscribers do not need to republish the value if
+	// [...] they find more than 8 copies of the data [and] the 8 nodes closest to the
+	// target key [...] have the data".
+	enoughCopies, enoughClosest = 9, 8
+)
+
+// getTime bounds one question.
+const getTime = time.Minute
+
+// follow starts a follower, which ends with ctx.
+func follow(ctx context.Context, d engine.DHT, key metainfo.MutableKey) follower {
+	f := follower{updates: make(chan update), dht: d, key: key, put: time.Now()}
+	go func(f follower) {
+		for ctx.Err() == nil {
+			f.ask(ctx)
+			pause := followEvery
+			if f.last.Value == nil {
+				pause = followRetry
+			}
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+	}(f)
+	return f
+}
+
+// ask asks once, and tells what is new.
+func (f *follower) ask(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, getTime)
+	defer cancel()
+	found, err := f.dht.Get(limited, dht.GetItem{Mutable: true, Key: f.key.Key, Salt: []byte(f.key.Salt)})
+	switch {
+	case err != nil:
+		f.tell(ctx, update{err: err})
+		return
+	case f.last.Value == nil || found.Item.Seq > f.last.Seq:
+		f.last = found.Item
+		f.tell(ctx, namedBy(&found.Item))
+	}
+	if time.Since(f.put) >= republishEvery && (found.Copies < enoughCopies || found.Closest < enoughClosest) {
+		f.put = time.Now()
+		_, _ = f.dht.Put(limited, dht.PutItem{Item: f.last}) // others try as well, and the next hour does
+	}
+}
+
+// tell waits until the transfer has time for it.
+func (f *follower) tell(ctx context.Context, u update) {
+	select {
+	case f.updates <- u:
+	case <-ctx.Done():
+	}
+}
+
+// namedBy reads the torrent out of an item. BEP 46: "The value of the payload v contains
+// a dictionary with key ih (info hash) and value the 20 byte infohash".
+func namedBy(it *dht.Item) update {
+	v, err := bencode.Parse(it.Value, bencode.Options{})
+	if err == nil {
+		for k, e := range v.Dict() {
+			if string(k) == "ih" && e.Kind() == bencode.String && len(e.Text()) == 20 {
+				return update{hash: metainfo.HashV1([20]byte([]byte(e.Text()))), seq: it.Seq}
+			}
+		}
+	}
+	return update{err: fail(exitBadTorrent, "what the key names is no torrent: it has no info-hash \"ih\" (BEP 46)")}
+}
+
+// errNewer ends the transfer of a torrent when its key names another.
+var errNewer = errors.New("there is a newer torrent")
+
+// runFollowing transfers what a key names, and what it names later, while that goes on.
+func (x *transfer) runFollowing(ctx context.Context, eng *engine.Engine) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	x.follow = follow(inner, eng.DHT(), *x.follows)
+	if err := x.awaitNamed(ctx); err != nil {
+		return err
+	}
+	for {
+		err := x.fetch(ctx, eng)
+		if !errors.Is(err, errNewer) {
+			return err
+		}
+		x.become(x.next)
+	}
+}
+
+// awaitNamed waits until it is known which torrent the key names.
+func (x *transfer) awaitNamed(ctx context.Context) error {
+	tick := time.NewTicker(x.rep.pace())
+	defer tick.Stop()
+	why := "no answer yet"
+	for {
+		select {
+		case u := <-x.follow.updates:
+			if u.err == nil {
+				x.become(u)
+				return nil
+			}
+			if exitCode(u.err) == exitBadTorrent {
+				return fail(exitBadTorrent, "%s: %w", x.name, u.err)
+			}
+			why = u.err.Error()
+		case <-tick.C:
+			x.rep.progress(progress{id: x.id, phase: resolving, eta: -1, TorrentStats: engine.TorrentStats{Name: x.name}})
+			if err := x.overdueName(time.Now(), why); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// overdueName ends the wait for what the key names at --timeout, and tells in time why
+// it takes so long.
+func (x *transfer) overdueName(now time.Time, why string) error {
+	waited, limit := now.Sub(x.start), x.opt.timeout.Duration
+	over := limit > 0 && waited >= limit
+	if !over && (x.moves.said || waited < explainAfter) {
+		return nil
+	}
+	text := why
+	if t := trouble(x.follow.dht); t != "" {
+		text += ": " + t
+	}
+	if !x.moves.said {
+		x.moves.said = true
+		x.rep.event("diagnosis", x.hash, keys{"text": "DHT: " + text, "sources": []keys{{"name": "dht", "state": text, "addresses": 0}}})
+		x.rep.note("%s: DHT: %s", x.name, text)
+	}
+	if over {
+		return fail(exitNoPeers, "%s: what it names was not found within %v: DHT: %s", x.name, limit, text)
+	}
+	return nil
+}
+
+// become makes it the transfer of the torrent that the key names now.
+func (x *transfer) become(u update) {
+	link := *x.add.Magnet
+	link.Hash = u.hash
+	x.hash, x.add.Magnet, x.add.Torrent, x.add.Choose = u.hash, &link, nil, x.chosen
+	x.meta, x.told, x.added, x.stats = nil, nil, false, engine.TorrentStats{}
+	x.done, x.troubled, x.flushed, x.voices = false, false, nil, voices{}
+	now := time.Now()
+	x.moves = moves{from: now, at: now}
+	x.rep.event("resolved", u.hash, keys{"key": hex.EncodeToString(x.follows.Key[:]), "salt": hex.EncodeToString([]byte(x.follows.Salt)), "seq": u.seq})
+	x.rep.note("%s: names %v (version %d)", short(x.name, 60), u.hash, u.seq)
+}
+
+// onUpdate takes word of what the key names while a torrent is transferred: a newer one
+// replaces it. That nobody answers at the moment is no matter then.
+func (x *transfer) onUpdate(u update) error {
+	if u.err != nil || u.hash == x.hash {
+		return nil
+	}
+	x.next = u
+	return fmt.Errorf("%s: %w", x.name, errNewer)
+}
