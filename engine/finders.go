@@ -40,6 +40,7 @@ type findersConfig struct {
 	noLSD     bool
 	bootstrap []string
 	readOnly  bool
+	only6     bool // listen is :: and means IPv6 alone
 	anyID     bool
 	external  netip.Addr
 	tell      actor.Ref[sources]
@@ -53,7 +54,8 @@ type finders struct {
 	self  actor.Ref[findersMsg]
 	port  uint16
 	begun bool
-	nodes [2]findersNode // IPv4, IPv6
+	asked []actor.Ref[dhtDoors] // by outsiders, while nodes are being opened
+	nodes [2]findersNode        // IPv4, IPv6
 	local struct {
 		child actor.Child[lsd.Message]
 		fails int
@@ -99,6 +101,8 @@ func (f *finders) whyNoNode(family int) string {
 		return "off"
 	case f.cfg.deps.Datagrams == nil:
 		return "there are no datagrams"
+	case f.cfg.only6 && family == 0:
+		return "bound to IPv6"
 	case a.IsValid() && !a.IsUnspecified() && a.Is6() != (family == 1):
 		return "bound to an address of the other family"
 	case a.IsValid() && a.Is4() && family == 1: // 0.0.0.0 is all of IPv4 alone
@@ -129,7 +133,7 @@ func (f *finders) Handle(c *actor.Ctx[findersMsg], m findersMsg) {
 	case turnOver:
 		f.turns.remove(m.torrent)
 	case askNodes:
-		m.reply.Tell(f.doors())
+		f.asked = append(f.asked, m.reply)
 	case hinted:
 		f.onHinted(m)
 	case externalVote:
@@ -156,10 +160,32 @@ func (f *finders) Flush(c *actor.Ctx[findersMsg]) {
 		f.told = now
 		f.cfg.tell.Notify(now)
 	}
+	if f.settled() {
+		f.showDoors()
+	}
+}
+
+// settled says whether every node is open, or has failed to open at least once.
+func (f *finders) settled() bool {
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.off == "" && n.child.Ref.IsZero() && n.err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// showDoors answers the outsiders who have asked.
+func (f *finders) showDoors() {
+	for _, r := range f.asked {
+		r.Tell(f.doors())
+	}
+	f.asked = nil
 }
 
 // Stop closes the sockets; the nodes, its children, have ended and saved before.
 func (f *finders) Stop(*actor.Ctx[findersMsg], error) {
+	f.showDoors()
 	for i := range f.nodes {
 		if s := f.nodes[i].socket; s != nil {
 			s.Close()

@@ -45,7 +45,8 @@ type turnOver struct{ torrent uint64 }
 // turn is a torrent's turn to look up its peers.
 type turn struct{}
 
-// askNodes asks for the doors of the DHT's nodes. From: outsiders.
+// askNodes asks for the doors of the DHT's nodes. Answered when they are open or have
+// failed to open. From: outsiders.
 type askNodes struct{ reply actor.Ref[dhtDoors] }
 
 // dhtDoors answers askNodes.

@@ -54,7 +54,7 @@ func NewDHTNode(cfg DHTConfig) (*DHTNode, error) {
 	n.below.fill(&deps)
 	deps.Multicast = nil
 	f := newFinders(findersConfig{
-		deps: deps, listen: bindOr(cfg.Bind, cfg.Listen.Addr()), noLSD: true, readOnly: cfg.ReadOnly, anyID: cfg.AnyID,
+		deps: deps, listen: bindOr(cfg.Bind, cfg.Listen.Addr()), noLSD: true, readOnly: cfg.ReadOnly, only6: bindOr(cfg.Bind, cfg.Listen.Addr()) == netip.IPv6Unspecified(), anyID: cfg.AnyID,
 		external: cfg.ExternalIP, bootstrap: bootstrapOr(cfg.Bootstrap, bindOr(cfg.Bind, cfg.Listen.Addr())),
 		tell: actor.FuncRef(func(sources) {}),
 	})
