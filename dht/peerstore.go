@@ -47,8 +47,11 @@ type PeerStore struct {
 
 // torrent is the peers of one info-hash.
 type torrent struct {
-	hash  ID
-	peers []peer // in no order; one per address: "<Infohash,IP> tuples in the database must be unique"
+	hash ID
+	// In no order; one per address: "<Infohash,IP> tuples in the database must be unique"
+	// (BEP 33). At local addresses, where nobody has to be kept from counting double and
+	// one machine may run several programs, one per address and port.
+	peers []peer
 }
 
 type peer struct {
@@ -82,13 +85,14 @@ func (s *PeerStore) Accepts(hash ID, ip netip.Addr) bool {
 		return true // another torrent makes room
 	}
 	t := &s.torrents[i]
-	return len(t.peers) < s.l.PerTorrent || t.peer(ip.As16()) != nil
+	return len(t.peers) < s.l.PerTorrent || t.peer(placeOf(netip.AddrPortFrom(ip, 0)), false) != nil
 }
 
-func (t *torrent) peer(ip [16]byte) *peer {
+// peer finds who is at an address, or exactly at an address and port.
+func (t *torrent) peer(at place, exactly bool) *peer {
 	for i := range t.peers {
-		if t.peers[i].ip == ip {
-			return &t.peers[i]
+		if p := &t.peers[i]; p.ip == at.ip && (!exactly || p.port == at.port) {
+			return p
 		}
 	}
 	return nil
@@ -99,7 +103,7 @@ func (s *PeerStore) Announce(hash ID, a netip.AddrPort, seed bool, now clock.Tim
 	a = unmapped(a)
 	p := peer{placeOf(a), seed, stampOf(now)}
 	t := s.torrent(hash)
-	if old := t.peer(p.ip); old != nil {
+	if old := t.peer(p.place, isLocal(a.Addr())); old != nil {
 		*old = p
 		return true
 	}

@@ -66,6 +66,22 @@ func TestAnAddressIsOnePeer(t *testing.T) {
 	}
 }
 
+// One machine may run several programs: at local addresses each port is a peer.
+func TestALocalAddressAndPortIsOnePeer(t *testing.T) {
+	s := NewPeerStore(ID{}, PeerLimits{PerTorrent: 3})
+	for _, a := range []string{"127.0.0.1:1", "127.0.0.1:2", "192.168.0.1:1", "127.0.0.1:1"} {
+		if !s.Announce(hashOf(1), ap(a), false, 0) {
+			t.Errorf("%s was refused", a)
+		}
+	}
+	if s.Announce(hashOf(1), ap("127.0.0.1:3"), false, 0) {
+		t.Error("more than are kept of one torrent")
+	}
+	if _, peers := s.Len(); peers != 3 {
+		t.Errorf("%d peers", peers)
+	}
+}
+
 func TestPeersExpire(t *testing.T) {
 	s := NewPeerStore(ID{}, PeerLimits{})
 	rnd := random(1)

@@ -128,7 +128,7 @@ func (d DHT) Get(ctx context.Context, q dht.GetItem) (dht.ItemFound, error) {
 	}, func(a dht.ItemFound) error { return a.Err })
 	best := dht.ItemFound{Err: err}
 	for _, a := range all {
-		if a.Err == nil && (best.Err != nil || best.Item.Seq < a.Item.Seq) {
+		if a.Err == nil && (best.Item.Value == nil || best.Item.Seq < a.Item.Seq) {
 			best = a
 		}
 	}
