@@ -228,6 +228,10 @@ func (o *putFlags) run(st streams, args []string) error {
 // check refuses flags that don't go together.
 func (o *putFlags) check(args []string) error {
 	changed := o.cmd.Flags().Changed
+	if changed("read-only") && o.readOnly {
+		return fail(exitUsage, "--read-only: such a node stores nothing")
+	}
+	o.readOnly = false
 	for _, name := range []string{"salt", "seq", "cas", "ih"} {
 		if o.keyFile == "" && changed(name) {
 			return fail(exitUsage, "--%s is for a mutable item; give a --key FILE, too", name)
