@@ -31,6 +31,8 @@ type lan struct {
 	nodes []*lanNode
 	group []actor.Ref[lsd.Datagram]
 	words []word
+	// access is added to the latency of the nodes to come.
+	access time.Duration
 }
 
 // word is a datagram or message that names the hash, or is part of peer exchange.
@@ -63,7 +65,7 @@ func newLAN(t *testing.T, hash metainfo.Hash) *lan {
 func (l *lan) node(seed bool) *lanNode {
 	l.t.Helper()
 	n := &lanNode{l: l, number: len(l.nodes), host: l.net.Host(sim.HostConfig{
-		Addr: netip.AddrFrom4([4]byte{192, 168, 7, byte(1 + len(l.nodes))}), Up: 1 << 20, Down: 1 << 20})}
+		Addr: netip.AddrFrom4([4]byte{192, 168, 7, byte(1 + len(l.nodes))}), Up: 1 << 20, Down: 1 << 20, Access: l.access})}
 	l.nodes = append(l.nodes, n)
 	n.slabs = [2]*block.Slab{block.NewPhantomSlab(8 << 20), block.NewPhantomSlab(4 << 20)}
 	n.disk = actor.Root(l.w, actor.Spec{Name: "storage", Limit: 1 << 16},
@@ -342,6 +344,42 @@ func TestLinkThatTurnsOutPrivate(t *testing.T) {
 		}
 	}
 	l.close()
+}
+
+// The same, with the metadata coming while lookups, announces and answers are under way.
+func TestLinkThatTurnsOutPrivateAtAnyMoment(t *testing.T) {
+	m := secret(t, true)
+	began := 0
+	for ms := range 40 {
+		l := newLAN(t, m.Hash)
+		l.access = time.Duration(ms) * time.Millisecond // which puts the metadata off
+		seed := l.node(true)
+		l.access = 0
+		for range 4 {
+			l.node(false)
+		}
+		l.pass(time.Minute) // the nodes of the DHT know each other
+		leech, stranger := l.nodes[1], l.nodes[2]
+		stranger.add(engine.AddOptions{Magnet: link(m)})
+		l.pass(time.Second)
+		seed.add(engine.AddOptions{Torrent: m})
+		leech.add(engine.AddOptions{Magnet: link(m), Peers: []netip.AddrPort{seed.addr()}})
+		l.pass(10 * time.Minute)
+		if leech.learned == 0 {
+			t.Fatalf("%d ms: no metadata", ms)
+		}
+		if strings.Contains(l.said(0, leech), "dht") {
+			began++
+		}
+		if after := l.said(leech.learned+1, leech); after != "" {
+			t.Errorf("%d ms: said after the metadata was known: %s", ms, after)
+		}
+		l.close()
+	}
+	t.Logf("in %d of 40 runs a lookup had begun", began)
+	if began < 10 {
+		t.Error("hardly ever was a lookup under way")
+	}
 }
 
 func (n *lanNode) count(kind engine.EventKind) (c int) {
