@@ -87,7 +87,9 @@ func newTestTorrent(t testing.TB, change ...func(*testTorrent)) *testTorrent {
 	for _, f := range change {
 		f(tt)
 	}
-	tt.cfg.lengths = tt.cfg.meta.Lengths
+	if tt.cfg.meta != nil {
+		tt.cfg.lengths = tt.cfg.meta.Lengths
+	}
 	tt.cfg.deps = Deps{World: tt.w, Slab: tt.slab, Disk: actor.FuncRef(tt.onDisk), Trackers: ttTrackers{tt},
 		Transports: []transport.Transport{ttTransport{}}}
 	tor, err := newTorrent(tt.cfg)
@@ -300,6 +302,12 @@ func (p *fakePeer) Handle(c *actor.Ctx[peerMsg], m peerMsg) {
 		p.tt.say(p.name, "%s", p.tt.pexLine(m.payload))
 	case rates:
 		p.tt.say(p.name, "limited %v %v", m.lim.down, m.lim.up)
+	case askMetadata:
+		p.tt.say(p.name, "ask metadata %v", m.pieces)
+	case known:
+		p.tt.say(p.name, "known %d", m.lengths.Pieces())
+	case pexAllowed:
+		p.tt.say(p.name, "pex %v", m.on)
 	case fakeQuit:
 		c.Quit(m.why)
 	}
@@ -576,7 +584,7 @@ func (tt *testTorrent) onOpen(m storage.Open) {
 	tt.disk.reply = m.Reply
 	a := tt.disk.opened
 	if a.Have == nil {
-		none := bits.New(tt.cfg.lengths.Pieces())
+		none := bits.New(m.Info.Lengths.Pieces())
 		a.Have = &none
 	}
 	tt.w.After(0, func() { m.Reply.Tell(a) })
@@ -721,6 +729,8 @@ func (tt *testTorrent) onEvent(ev Event) {
 		tt.say("events", "bad %d", ev.Piece)
 	case Completed:
 		tt.say("events", "completed")
+	case MetadataFetched:
+		tt.say("events", "metadata")
 	case TorrentFailed:
 		tt.say("events", "failed: %v", ev.Err)
 	case DiskTrouble:
