@@ -36,8 +36,9 @@ const (
 	tick, eagerTick = 5 * time.Second, 500 * time.Millisecond
 	// pingsPerTick are sent at most to nodes that are questionable or only heard of.
 	pingsPerTick = 4
-	// Our own id is looked up anew, first and then every so often after joining.
-	firstSelf, everySelf = time.Minute, 15 * time.Minute
+	// Our own id is looked up anew so long after joining, and then at intervals that
+	// double.
+	firstSelf, lastSelf = time.Minute, 15 * time.Minute
 	// savedPerTick nodes of the last run's table are pinged at a time.
 	savedPerTick = 8
 	// expireInterval is how often the stores forget what is too old.

@@ -52,7 +52,8 @@ type care struct {
 	expire  clock.Time
 	save    clock.Time
 	refresh *search
-	self    clock.Time // when our own id is looked up again
+	self    clock.Time    // when our own id is looked up again
+	pause   time.Duration // from then to the next time
 }
 
 func (n *Node) startBoot(c *Ctx) {
@@ -167,7 +168,7 @@ func (n *Node) joined(c *Ctx, s *search, err error) {
 		n.boot.contacts = nil
 		n.boot.short = true
 		n.care.next = min(n.care.next, c.Now())
-		n.care.self = c.Now().Add(firstSelf)
+		n.care.self, n.care.pause = c.Now().Add(firstSelf), 2*firstSelf
 	}
 }
 
@@ -273,7 +274,8 @@ func (n *Node) refresh(c *Ctx) {
 			n.boot.fill = nil
 		}
 	case c.Now() >= n.care.self:
-		n.care.self = c.Now().Add(everySelf)
+		n.care.self = c.Now().Add(n.care.pause)
+		n.care.pause = min(2*n.care.pause, lastSelf)
 		target = n.id
 	default:
 		t, ok := n.table.NextRefresh(c.Rand(), c.Now())

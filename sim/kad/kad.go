@@ -30,8 +30,8 @@ type Config struct {
 	Liars int // per cent of the nodes
 	Lie   Lie
 	Loss  int // of a million datagrams
-	// Node, if set, changes what each node is configured with.
-	Node func(*dht.Config)
+	// Node, if set, changes what each node is configured with, by its number.
+	Node func(i int, c *dht.Config)
 }
 
 // Span is the time over which the nodes go online.
@@ -67,6 +67,7 @@ type Member struct {
 	Liar bool
 
 	net    *Net
+	number int
 	socket transport.Datagrams
 	tap    func(*transport.Packet) // sees what comes in, if set
 	ended  bool
@@ -110,7 +111,7 @@ func jitter(cfg Config) time.Duration {
 
 // member adds a host with an id that its address allows.
 func (n *Net) member() (*Member, error) {
-	m := &Member{net: n, Host: n.Packets.Host(n.place())}
+	m := &Member{net: n, number: len(n.Members), Host: n.Packets.Host(n.place())}
 	m.Contact = dht.Contact{ID: dht.SecureID(m.Host.Addr(), n.rnd), Addr: netip.AddrPortFrom(m.Host.Addr(), port)}
 	m.Host.OpenDatagrams(m.Addr, actor.FuncRef(func(o transport.Opened) { m.socket = o.Socket }))
 	if m.socket == nil {
@@ -166,7 +167,7 @@ func (m *Member) start() {
 		cfg.Saved = dht.AppendSaved(nil, m.ID, m.net.table(m.ID))
 	}
 	if m.net.cfg.Node != nil {
-		m.net.cfg.Node(&cfg)
+		m.net.cfg.Node(m.number, &cfg)
 	}
 	m.Node = actor.Root(m.net.World, dht.Spec(1), dht.New(cfg), func(actor.Exit) { m.ended = true })
 	m.socket.Route(transport.PacketDHT, actor.Adapt(m.Node.Ref, m.received))
@@ -208,10 +209,10 @@ func (n *Net) Kill(percent int) {
 // Honest reports whether a member is alive and no liar.
 func (m *Member) Honest() bool { return !m.Dead && !m.Liar }
 
-// Any draws an honest node.
-func (n *Net) Any() *Member {
+// Any draws an honest node, of those whose number leaves a remainder of i by mod.
+func (n *Net) Any(i, mod int) *Member {
 	for {
-		if m := n.Members[n.rnd.IntN(len(n.Members))]; m.Honest() {
+		if m := n.Members[n.rnd.IntN(len(n.Members))]; m.Honest() && m.number%mod == i {
 			return m
 		}
 	}
@@ -230,6 +231,25 @@ func (n *Net) Closest(target dht.ID, k int, but *Member) []*Member {
 			return out
 		}
 	}
+}
+
+// places is how many honest ones there are among the 8 nodes closest to a target that
+// are alive.
+func (n *Net) places(target dht.ID, but *Member) (honest int) {
+	alive := 0
+	for _, i := range n.ideal.nearest(target, 8*dht.K) {
+		m := n.byID[n.ideal.ids[i]]
+		if m.Dead || m == but {
+			continue
+		}
+		if alive++; alive > dht.K {
+			break
+		}
+		if !m.Liar {
+			honest++
+		}
+	}
+	return honest
 }
 
 // Close stops all nodes and checks that nothing is left of them.

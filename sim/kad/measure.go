@@ -24,9 +24,11 @@ type Result struct {
 	// stood in its own table, and -1 if it never did.
 	Learned time.Duration
 	// Found is how many of the Want honest nodes closest to the target are in the
-	// result, First whether the closest of all is.
+	// result.
 	Found, Want int
-	First       bool
+	// Places is how many of the nodes closest to the target, liars counted, are
+	// honest, Placed how many of these are in the result.
+	Placed, Places int
 }
 
 // tableTime is how long the node may take to show its table.
@@ -57,12 +59,15 @@ func (n *Net) Lookup(from *Member, target dht.ID) (Result, error) {
 	}
 	done := answer.(dht.NodesFound)
 	r.Err, r.Effort, r.Took = done.Err, done.Effort, n.now().Sub(begun)
+	r.Places = n.places(target, from)
 	for i, m := range want {
-		found := slices.ContainsFunc(done.Nodes, func(c dht.Contact) bool { return c == m.Contact })
-		if found {
-			r.Found++
+		if !slices.Contains(done.Nodes, m.Contact) {
+			continue
 		}
-		r.First = r.First || found && i == 0
+		r.Found++
+		if i < r.Places {
+			r.Placed++
+		}
 	}
 	return r, nil
 }
@@ -88,11 +93,12 @@ func (r *Result) hears(p *transport.Packet, goal dht.ID, after clock.Duration) {
 	}
 }
 
-// Lookups lets random honest nodes look for random targets, one after the other.
-func (n *Net) Lookups(count int) (Results, error) {
+// Lookups lets random honest nodes look for random targets, one after the other. Of the
+// nodes those ask whose number leaves a remainder of i by mod.
+func (n *Net) Lookups(count, i, mod int) (Results, error) {
 	out := make(Results, 0, count)
 	for range count {
-		r, err := n.Lookup(n.Any(), dht.RandomID(n.rnd))
+		r, err := n.Lookup(n.Any(i, mod), dht.RandomID(n.rnd))
 		if err != nil {
 			return out, err
 		}
@@ -103,6 +109,25 @@ func (n *Net) Lookups(count int) (Results, error) {
 
 // Results are the lookups of one run.
 type Results []Result
+
+// Found is how many of the 8 closest honest nodes a lookup has found, on average.
+func (rs Results) Found() float64 {
+	sum := 0
+	for _, r := range rs {
+		sum += r.Found
+	}
+	return float64(sum) / float64(len(rs))
+}
+
+// Placed is the share of honest nodes among the 8 closest of all that have been found.
+func (rs Results) Placed() float64 {
+	placed, places := 0, 0
+	for _, r := range rs {
+		placed += r.Placed
+		places += r.Places
+	}
+	return float64(placed) / float64(max(places, 1))
+}
 
 // Complete is the share of lookups that have found at least so many of the closest
 // nodes, of 1.
@@ -153,8 +178,8 @@ func (rs Results) String() string {
 		e.Lied += r.Effort.Lied
 	}
 	per := func(n int) float64 { return float64(n) / float64(len(rs)) }
-	return fmt.Sprintf("%d lookups: %.1f %% have all 8, %.1f %% at least 6; took %v (90 %%: %v), closest learned after %v; %.1f queries, %.1f replies, %.1f lies",
-		len(rs), 100*rs.Complete(8), 100*rs.Complete(6),
+	return fmt.Sprintf("%d lookups: %.1f %% have all 8, %.1f %% at least 6, mean %.2f; took %v (90 %%: %v), closest learned after %v; %.1f queries, %.1f replies, %.1f lies",
+		len(rs), 100*rs.Complete(8), 100*rs.Complete(6), rs.Found(),
 		rs.Quantile(0.5, Took).Round(time.Millisecond), rs.Quantile(0.9, Took).Round(time.Millisecond),
 		rs.Quantile(0.5, Learned).Round(time.Millisecond), per(e.Queried), per(e.Replied), per(e.Lied))
 }
