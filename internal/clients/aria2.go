@@ -1,11 +1,13 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 )
 
@@ -21,20 +23,32 @@ func (c Aria2) Start(ctx context.Context, j Job) (Run, error) {
 	// The RPC server listens at 127.0.0.1, so the port must differ between processes.
 	a := j.Addr.Addr().As4()
 	rpc := 20000 + int(a[2])<<8 + int(a[3])
+	at := "127.0.0.1"
+	if j.Host != nil {
+		at = j.Addr.Addr().String()
+	}
+	find := func(on bool) string { return strconv.FormatBool(on) }
 	args := []string{"aria2c", "--no-conf=true", "--quiet=true", "--console-log-level=warn", "--summary-interval=0",
-		"--enable-rpc=true", "--rpc-listen-all=false", "--rpc-listen-port=" + strconv.Itoa(rpc),
+		"--enable-rpc=true", "--rpc-listen-all=" + find(j.Host != nil), "--rpc-listen-port=" + strconv.Itoa(rpc),
 		"--interface=" + j.Addr.Addr().String(), "--listen-port=" + strconv.Itoa(int(j.Addr.Port())),
-		"--disable-ipv6=true", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false",
-		"--enable-peer-exchange=false", "--bt-max-peers=0", "--bt-request-peer-speed-limit=0",
+		"--disable-ipv6=true", "--enable-dht=" + find(j.Find.DHT), "--enable-dht6=false",
+		"--bt-enable-lpd=" + find(j.Find.LSD), "--bt-lpd-interface=" + j.Addr.Addr().String(),
+		"--enable-peer-exchange=" + find(j.Find.PEX), "--bt-max-peers=0", "--bt-request-peer-speed-limit=0",
 		"--bt-tracker-connect-timeout=5", "--file-allocation=none", "--disk-cache=64M", "--allow-overwrite=true",
 		"--seed-ratio=0.0", "--dir=" + j.Data,
 		"--check-integrity=" + strconv.FormatBool(j.Seed)}
-	args = append(append(args, j.Options...), j.Torrent.Path)
-	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, args: args})
+	if j.Find.DHT {
+		args = append(args, "--dht-listen-port="+strconv.Itoa(int(j.Addr.Port())), "--dht-file-path="+filepath.Join(j.Dir, "dht.dat"))
+		for _, n := range j.Find.Nodes {
+			args = append(args, "--dht-entry-point="+n.String())
+		}
+	}
+	args = append(append(args, j.Options...), cmp.Or(j.Magnet, j.Torrent.Path))
+	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, host: j.Host, args: args})
 	if err != nil {
 		return nil, err
 	}
-	return &aria2Run{p: p, job: j, url: fmt.Sprintf("http://127.0.0.1:%d/jsonrpc", rpc)}, nil
+	return &aria2Run{p: p, job: j, url: fmt.Sprintf("http://%s:%d/jsonrpc", at, rpc)}, nil
 }
 
 type aria2Run struct {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,6 +41,34 @@ type Job struct {
 	Seed    bool             // the payload is there, and is checked
 	Peers   []netip.AddrPort // peers to connect to; for clients that take them at the start
 	Options []string         // more arguments (shoal, aria2) or settings "name=value" (libtorrent)
+	Find    Find             // how it may find peers by itself
+	Magnet  string           // the link that a leecher gets instead of the torrent file; "": that
+	Host    *Host            // where it runs; nil: in the private network itself
+}
+
+// Find says how a client may find peers, besides those that it is told. The zero value
+// is not at all.
+type Find struct {
+	DHT, PEX, LSD bool
+	Nodes         []netip.AddrPort // of the DHT, to begin with
+}
+
+// nodes lists the nodes.
+func (f Find) nodes(sep string) string {
+	var out []string
+	for _, n := range f.Nodes {
+		out = append(out, n.String())
+	}
+	return strings.Join(out, sep)
+}
+
+// Magnet is a link with nothing but the info-hash, and peers if there are any.
+func (t *Torrent) Magnet(peers ...netip.AddrPort) string {
+	link := "magnet:?xt=urn:btih:" + t.InfoHash
+	for _, p := range peers {
+		link += "&x.pe=" + p.String()
+	}
+	return link
 }
 
 // Run is a client at work on its job.

@@ -40,6 +40,7 @@ func (c Libtorrent) Start(ctx context.Context, j Job) (Run, error) {
 	cfg, err := json.Marshal(map[string]any{
 		"addr": j.Addr.Addr().String(), "port": j.Addr.Port(),
 		"torrent": j.Torrent.Path, "save": j.Data, "seed": j.Seed, "settings": settingsOf(j.Options),
+		"magnet": j.Magnet, "dht": j.Find.DHT, "pex": j.Find.PEX, "lsd": j.Find.LSD, "nodes": j.Find.nodes(","),
 	})
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (c Libtorrent) Start(ctx context.Context, j Job) (Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, stdin: toDriver, stdout: fromDriver,
+	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, host: j.Host, stdin: toDriver, stdout: fromDriver,
 		args: []string{"/usr/bin/python3", driver, string(cfg)}})
 	toDriver.Close()
 	fromDriver.Close()

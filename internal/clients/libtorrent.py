@@ -5,6 +5,8 @@ Started with one argument, a JSON object:
   torrent      path of the torrent file
   save         folder of the payload
   seed         the payload is there
+  magnet       a link instead of the torrent file; may be empty
+  dht, pex, lsd, nodes   how it may find peers, and where the DHT begins
   settings     more settings of the session (name -> value)
 
 Then one JSON command a line on stdin, one JSON answer a line on stdout:
@@ -23,7 +25,7 @@ import libtorrent as lt
 
 cfg = json.loads(sys.argv[1])
 settings = {
-    "listen_interfaces": "%s:%d" % (cfg["addr"], cfg["port"]),
+    "listen_interfaces": ("[%s]:%d" if ":" in cfg["addr"] else "%s:%d") % (cfg["addr"], cfg["port"]),
     "outgoing_interfaces": cfg["addr"],
     "alert_mask": lt.alert.category_t.error_notification
     | lt.alert.category_t.status_notification
@@ -51,13 +53,26 @@ settings = {
     "request_queue_time": 3,
     "max_queued_disk_bytes": 64 << 20,
 }
+settings["enable_dht"] = bool(cfg.get("dht"))
+settings["enable_lsd"] = bool(cfg.get("lsd"))
+settings["dht_bootstrap_nodes"] = cfg.get("nodes") or ""
+# who asks once a quarter of an hour need not be waited for
+settings["dht_announce_interval"] = 10
+settings["local_service_announce_interval"] = 5
+settings["dht_ignore_dark_internet"] = False
 settings.update(cfg.get("settings") or {})
 ses = lt.session(settings)
 
-atp = lt.add_torrent_params()
-atp.ti = lt.torrent_info(cfg["torrent"])
+if cfg.get("magnet"):
+    atp = lt.parse_magnet_uri(cfg["magnet"])
+else:
+    atp = lt.add_torrent_params()
+    atp.ti = lt.torrent_info(cfg["torrent"])
 atp.save_path = cfg["save"]
 atp.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+for name in ("dht", "pex", "lsd"):
+    if not cfg.get(name):
+        atp.flags |= getattr(lt.torrent_flags, "disable_" + name)
 handle = ses.add_torrent(atp)
 
 checking = (

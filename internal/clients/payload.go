@@ -25,6 +25,10 @@ type Payload struct {
 	Name  string // of the folder, or of the one file if Files is empty
 	Files []File // nil for a single file
 	Size  int64
+	// Public torrents may be asked for in the DHT and elsewhere; others are private, so
+	// that no client asks anybody but trackers.
+	Public bool
+	Extra  string // bencoded key and value for the info dictionary, behind "private"
 }
 
 // MultiFile returns a payload of somewhat more than total bytes in nested folders
@@ -234,7 +238,7 @@ func (t *Torrent) infoHash() []byte {
 }
 
 // MakeTorrent hashes the payload below dir and writes a torrent file at path, with a
-// tracker if there is one. It is private, so that no client asks anybody else.
+// tracker if there is one.
 func (p Payload) MakeTorrent(dir, path string, pieceLen int64, trackers ...string) (*Torrent, error) {
 	r, err := p.Open(dir)
 	if err != nil {
@@ -278,7 +282,12 @@ func (p Payload) info(pieceLen int64, hashes []byte) string {
 		fmt.Fprintf(&b, "6:lengthi%de", p.Size)
 	}
 	b.WriteString("4:name" + bstring(p.Name))
-	fmt.Fprintf(&b, "12:piece lengthi%de6:pieces%s7:privatei1ee", pieceLen, bstring(string(hashes)))
+	fmt.Fprintf(&b, "12:piece lengthi%de6:pieces%s", pieceLen, bstring(string(hashes)))
+	if !p.Public {
+		b.WriteString("7:privatei1e")
+	}
+	b.WriteString(p.Extra)
+	b.WriteString("e")
 	return b.String()
 }
 

@@ -27,6 +27,7 @@ type Proc struct {
 type command struct {
 	name   string
 	dir    string // for its log, and its working folder
+	host   *Host  // nil: the private network itself
 	args   []string
 	env    []string
 	stdin  io.Reader
@@ -44,6 +45,9 @@ func start(ctx context.Context, c command) (*Proc, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if c.host != nil {
+		c.args = c.host.wrap(c.args)
+	}
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir = c.dir
 	cmd.Env = append(append(os.Environ(), "HOME="+c.dir, "LC_ALL=C.UTF-8"), c.env...)

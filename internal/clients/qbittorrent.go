@@ -27,9 +27,9 @@ Accepted=true
 [BitTorrent]
 Session\Port=%d
 Session\InterfaceAddress=%s
-Session\DHTEnabled=false
-Session\PeXEnabled=false
-Session\LSDEnabled=false
+Session\DHTEnabled=%t
+Session\PeXEnabled=%t
+Session\LSDEnabled=%t
 Session\Encryption=2
 Session\BTProtocol=TCP
 Session\QueueingSystemEnabled=false
@@ -63,12 +63,21 @@ func (c QBittorrent) Start(ctx context.Context, j Job) (Run, error) {
 		return nil, err
 	}
 	web := netip.AddrPortFrom(j.Addr.Addr(), j.Addr.Port()+1)
-	conf := fmt.Sprintf(qbConfig, j.Addr.Port(), j.Addr.Addr(), j.Data, web.Addr(), web.Port())
+	conf := fmt.Sprintf(qbConfig, j.Addr.Port(), j.Addr.Addr(), j.Find.DHT, j.Find.PEX, j.Find.LSD, j.Data, web.Addr(), web.Port())
 	if err := os.WriteFile(filepath.Join(dir, "qBittorrent.conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, env: []string{"QT_QPA_PLATFORM=minimal"},
-		args: []string{"qbittorrent-nox", "--profile=" + filepath.Join(j.Dir, "profile"), "--webui-port=" + strconv.Itoa(int(web.Port()))}})
+	args := []string{"qbittorrent-nox", "--profile=" + filepath.Join(j.Dir, "profile"), "--webui-port=" + strconv.Itoa(int(web.Port()))}
+	if len(j.Find.Nodes) > 0 {
+		// Its nodes can't be chosen: here the world's well-known one is ours.
+		hosts := filepath.Join(j.Dir, "hosts")
+		line := fmt.Sprintf("127.0.0.1 localhost\n%s router.bittorrent.com\n", j.Find.Nodes[0].Addr())
+		if err := os.WriteFile(hosts, []byte(line), 0o644); err != nil {
+			return nil, err
+		}
+		args = append([]string{"unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts}, args...)
+	}
+	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, host: j.Host, env: []string{"QT_QPA_PLATFORM=minimal"}, args: args})
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +97,6 @@ type qbRun struct {
 }
 
 func (r *qbRun) add(ctx context.Context) error {
-	raw, err := os.ReadFile(r.job.Torrent.Path)
-	if err != nil {
-		return err
-	}
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	for k, v := range map[string]string{"savepath": r.job.Data, "paused": "false", "autoTMM": "false",
@@ -100,11 +105,7 @@ func (r *qbRun) add(ctx context.Context) error {
 			return err
 		}
 	}
-	part, err := w.CreateFormFile("torrents", "x.torrent")
-	if err == nil {
-		_, err = part.Write(raw)
-	}
-	if err := errors.Join(err, w.Close()); err != nil {
+	if err := errors.Join(r.source(w), w.Close()); err != nil {
 		return err
 	}
 	h := http.Header{"Content-Type": {w.FormDataContentType()}}
@@ -112,6 +113,22 @@ func (r *qbRun) add(ctx context.Context) error {
 		_, err := call(ctx, "POST", r.url+"torrents/add", h, form.Bytes(), nil)
 		return err == nil, err
 	})
+}
+
+// source writes the torrent or the link into the form.
+func (r *qbRun) source(w *multipart.Writer) error {
+	if r.job.Magnet != "" {
+		return w.WriteField("urls", r.job.Magnet)
+	}
+	raw, err := os.ReadFile(r.job.Torrent.Path)
+	if err != nil {
+		return err
+	}
+	part, err := w.CreateFormFile("torrents", "x.torrent")
+	if err == nil {
+		_, err = part.Write(raw)
+	}
+	return err
 }
 
 type qbTorrent struct {

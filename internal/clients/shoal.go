@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -39,16 +40,17 @@ func (c Shoal) Run(ctx context.Context, j Job) (*ShoalRun, error) {
 		}
 	}
 	args = append(args, "--json", "--bind", j.Addr.Addr().String(), "--port", strconv.Itoa(int(j.Addr.Port())),
-		"--state-dir", filepath.Join(j.Dir, "state"), "--no-dht", "--no-pex", "--no-lsd", "--no-nat")
+		"--state-dir", filepath.Join(j.Dir, "state"), "--no-nat")
+	args = append(args, j.Find.shoalFlags()...)
 	for _, p := range j.Peers {
 		args = append(args, "--peer", p.String())
 	}
-	args = append(append(append(args, c.Flags...), j.Options...), j.Torrent.Path)
+	args = append(append(append(args, c.Flags...), j.Options...), cmp.Or(j.Magnet, j.Torrent.Path))
 	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, args: args, stdout: in})
+	p, err := start(ctx, command{name: c.Name(), dir: j.Dir, host: j.Host, args: args, stdout: in})
 	in.Close()
 	if err != nil {
 		out.Close()
@@ -57,6 +59,62 @@ func (c Shoal) Run(ctx context.Context, j Job) (*ShoalRun, error) {
 	r := &ShoalRun{p: p, job: j, read: make(chan struct{}), news: make(chan struct{}, 1)}
 	go r.readEvents(out)
 	return r, nil
+}
+
+func (f Find) shoalFlags() (args []string) {
+	for _, x := range []struct {
+		on   bool
+		flag string
+	}{{f.DHT, "--no-dht"}, {f.PEX, "--no-pex"}, {f.LSD, "--no-lsd"}} {
+		if !x.on {
+			args = append(args, x.flag)
+		}
+	}
+	for _, n := range f.Nodes {
+		args = append(args, "--dht-bootstrap", n.String())
+	}
+	return args
+}
+
+// DHTServe starts a node of shoal's DHT at addr, which begins with these nodes.
+func (c Shoal) DHTServe(ctx context.Context, dir string, host *Host, addr netip.AddrPort, nodes ...netip.AddrPort) (*Proc, error) {
+	args := []string{c.Bin, "dht", "serve", "--listen", addr.String(), "--state-dir", filepath.Join(dir, "state")}
+	if len(nodes) == 0 {
+		args = append(args, "--no-bootstrap")
+	}
+	return start(ctx, command{name: "shoal-dht", dir: dir, host: host, args: append(args, bootstraps(nodes)...)})
+}
+
+// DHT asks the DHT by one of shoal's commands, from the address at, and returns what
+// it printed.
+func (c Shoal) DHT(ctx context.Context, dir string, host *Host, at netip.Addr, nodes []netip.AddrPort, args ...string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	out, err := os.Create(filepath.Join(dir, "stdout.log"))
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	all := append([]string{c.Bin, "dht"}, args...)
+	all = append(append(all, "--json", "--listen", netip.AddrPortFrom(at, 0).String()), bootstraps(nodes)...)
+	p, err := start(ctx, command{name: "shoal-ask", dir: dir, host: host, args: all, stdout: out})
+	if err != nil {
+		return "", err
+	}
+	code, err := p.Wait(ctx)
+	b, _ := os.ReadFile(out.Name())
+	if err == nil && code != 0 {
+		err = fmt.Errorf("shoal dht %v: exit %d\n%s", args, code, p.Tail())
+	}
+	return string(b), err
+}
+
+func bootstraps(nodes []netip.AddrPort) (args []string) {
+	for _, n := range nodes {
+		args = append(args, "--bootstrap", n.String())
+	}
+	return args
 }
 
 // Event is one line of --json output.

@@ -5,11 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Transmission is transmission-daemon. It cannot be told to connect to a peer, leaves
@@ -32,8 +34,15 @@ func (c Transmission) Start(ctx context.Context, j Job) (Run, error) {
 	if err := os.WriteFile(filepath.Join(j.Dir, "settings.json"), settings, 0o644); err != nil {
 		return nil, err
 	}
+	var nodes strings.Builder
+	for _, n := range j.Find.Nodes {
+		fmt.Fprintln(&nodes, n.Addr(), n.Port())
+	}
+	if err := os.WriteFile(filepath.Join(j.Dir, "dht.bootstrap"), []byte(nodes.String()), 0o644); err != nil {
+		return nil, err
+	}
 	p, err := start(ctx, command{name: c.Name(), dir: j.Dir,
-		args: []string{"transmission-daemon", "-f", "-g", j.Dir}})
+		host: j.Host, args: []string{"transmission-daemon", "-f", "-g", j.Dir}})
 	if err != nil {
 		return nil, err
 	}
@@ -55,9 +64,9 @@ func transmissionSettings(j Job, rpc netip.AddrPort) map[string]any {
 		"rpc-host-whitelist-enabled":   false,
 		"download-dir":                 j.Data,
 		"incomplete-dir-enabled":       false,
-		"dht-enabled":                  false,
-		"pex-enabled":                  false,
-		"lpd-enabled":                  false,
+		"dht-enabled":                  j.Find.DHT,
+		"pex-enabled":                  j.Find.PEX,
+		"lpd-enabled":                  j.Find.LSD,
 		"utp-enabled":                  false,
 		"port-forwarding-enabled":      false,
 		"encryption":                   0,
@@ -108,12 +117,16 @@ func (r *transmissionRun) rpc(ctx context.Context, method string, args, out any)
 }
 
 func (r *transmissionRun) add(ctx context.Context) error {
-	raw, err := os.ReadFile(r.job.Torrent.Path)
-	if err != nil {
-		return err
+	args := map[string]any{"download-dir": r.job.Data, "paused": false}
+	if r.job.Magnet != "" {
+		args["filename"] = r.job.Magnet
+	} else {
+		raw, err := os.ReadFile(r.job.Torrent.Path)
+		if err != nil {
+			return err
+		}
+		args["metainfo"] = base64.StdEncoding.EncodeToString(raw)
 	}
-	args := map[string]any{"metainfo": base64.StdEncoding.EncodeToString(raw),
-		"download-dir": r.job.Data, "paused": false}
 	return Poll(ctx, r.p, "RPC at "+strconv.Itoa(int(r.job.Addr.Port())+1), func() (bool, error) {
 		err := r.rpc(ctx, "torrent-add", args, nil)
 		return err == nil, err
