@@ -21,6 +21,13 @@
 //     and when, and what the remote has requested of us.
 //   - Storage, announcers and transports own theirs, below.
 //
+// # Torrents that begin with a link
+//
+// A torrent without metadata is the same torrent: it announces, connects and shakes
+// hands. metadata.go decides what to ask of whom, torrent_metadata.go what follows:
+// once the info dictionary is there and has the hash, it passes the one loader, storage
+// opens, and peers judge what remotes have said of pieces meanwhile (peer_early.go).
+//
 // # Life of a block
 //
 // A peer with room for n more requests says need(n). The torrent answers with runs

@@ -16,6 +16,9 @@ import (
 //	torrent -> peer       *assignment           answers need        -
 //	torrent -> peer       tellPEX               1 a minute          -
 //	torrent -> peer       stance, haves         signals             newest wins
+//	torrent -> peer       askMetadata           maxMetaAsks         no more is asked
+//	remote -> peer        metadata requests     two copies a minute rejected
+//	torrent -> resolver   names of a link       100                 once
 //	peer -> storage       *Read                 uploadReads         requests wait in the peer, up to its reqq
 //	torrent -> storage    *Blocks               the slab            assigning stops at the high mark
 //	torrent -> storage    control               storageWindow       the command is refused as busy

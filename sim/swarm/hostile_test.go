@@ -20,6 +20,7 @@ type stranger struct {
 	link   transport.Link
 	script func(*stranger)
 	heard  []pex.Message
+	frame  func(*stranger, *transport.Frame) // sees all that the node sends; may be nil
 	closed error
 	at     clock.Time // of closed
 }
@@ -58,6 +59,9 @@ func (x *stranger) Handle(c *actor.Ctx[transport.Event], ev transport.Event) {
 	switch ev := ev.(type) {
 	case *transport.Batch:
 		for i := range ev.Frames {
+			if x.frame != nil {
+				x.frame(x, &ev.Frames[i])
+			}
 			if f := &ev.Frames[i]; f.ID == wire.Extended && f.ExtendedID() == 9 {
 				m, _ := pex.Parse(f.Payload)
 				x.heard = append(x.heard, m)
