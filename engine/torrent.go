@@ -224,7 +224,7 @@ func (t *torrent) Stop(c *actor.Ctx[torrentMsg], why error) {
 	t.disk.failAll(why)
 	t.answerWaiters(gotMetadata{err: why})
 	t.reader.failAll(why)
-	t.endDiscovery(c)
+	t.endDiscovery()
 	t.cfg.governor.Tell(leave{c.ID()})
 }
 

@@ -96,7 +96,7 @@ func (t *torrent) discover(c *actor.Ctx[torrentMsg]) {
 	t.joinLSD()
 	d := &t.disc
 	if !t.mayConnect() || !t.mayDHT() {
-		t.endLookups(c)
+		t.endLookups()
 		return
 	}
 	t.passOnNodes()
@@ -107,7 +107,7 @@ func (t *torrent) discover(c *actor.Ctx[torrentMsg]) {
 	case d.at.finders.IsZero() || d.at.dht == [2]actor.Ref[dht.Message]{}: // until the finders tell
 	default:
 		d.waiting = true
-		d.at.finders.Tell(wantTurn{torrent: c.ID(), urgent: t.short(c.Now()), reply: d.turns})
+		d.at.finders.Tell(wantTurn{torrent: t.self.ID(), urgent: t.short(c.Now()), reply: d.turns})
 	}
 	if t.everShort() {
 		t.armDiscovery(c, c.Now().Add(shortEvery))
@@ -149,7 +149,7 @@ func (t *torrent) onDiscoverTick(c *actor.Ctx[torrentMsg]) {
 func (t *torrent) onTurn(c *actor.Ctx[torrentMsg]) {
 	d := &t.disc
 	if !d.waiting {
-		d.at.finders.Tell(turnOver{c.ID()})
+		d.at.finders.Tell(turnOver{t.self.ID()})
 		return
 	}
 	d.asked = true
@@ -200,12 +200,12 @@ func (t *torrent) lookupOver(c *actor.Ctx[torrentMsg]) {
 		return
 	}
 	d.turn = false
-	d.at.finders.Tell(turnOver{c.ID()})
+	d.at.finders.Tell(turnOver{t.self.ID()})
 	d.next = d.began.Add(lookupEvery - lookupEvery/10 + time.Duration(c.Rand().Int64N(int64(lookupEvery/5))))
 }
 
 // endLookups takes back what runs at the nodes, and what waits for its turn.
-func (t *torrent) endLookups(c *actor.Ctx[torrentMsg]) {
+func (t *torrent) endLookups() {
 	d := &t.disc
 	for i, l := range d.lookups {
 		if l.id != 0 {
@@ -213,7 +213,7 @@ func (t *torrent) endLookups(c *actor.Ctx[torrentMsg]) {
 		}
 	}
 	if d.waiting || d.turn {
-		d.at.finders.Tell(turnOver{c.ID()})
+		d.at.finders.Tell(turnOver{t.self.ID()})
 	}
 	d.lookups, d.waiting, d.turn, d.next = [2]lookup{}, false, false, 0
 }
@@ -261,8 +261,8 @@ func (t *torrent) joinLSD() {
 }
 
 // endDiscovery is the last of it, when the torrent ends.
-func (t *torrent) endDiscovery(c *actor.Ctx[torrentMsg]) {
-	t.endLookups(c)
+func (t *torrent) endDiscovery() {
+	t.endLookups()
 	if d := &t.disc; !d.joined.IsZero() {
 		d.joined.Tell(lsd.Remove{Hash: t.wireHash()})
 		d.joined = actor.Ref[lsd.Message]{}

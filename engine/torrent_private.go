@@ -29,8 +29,8 @@ func (s Source) foreign() bool { return sourceSet(0).with(s).foreign() }
 // let go, ut_pex is off, and nothing more goes to the DHT or the local network that names
 // the torrent. What user and link have named stays, trackers too: with a private torrent
 // they are asked only when the ones before them fail, one at a time (BEP 27).
-func (t *torrent) becamePrivate(c *actor.Ctx[torrentMsg]) {
-	t.forgetAbroad(c)
+func (t *torrent) becamePrivate(_ *actor.Ctx[torrentMsg]) {
+	t.forgetAbroad()
 	for _, p := range t.swarm.list {
 		switch {
 		case p.gone:
@@ -46,8 +46,8 @@ func (t *torrent) becamePrivate(c *actor.Ctx[torrentMsg]) {
 
 // forgetAbroad ends all search in the DHT and the local network: nothing that is sent
 // there from now on names the torrent.
-func (t *torrent) forgetAbroad(c *actor.Ctx[torrentMsg]) {
-	t.endDiscovery(c)
+func (t *torrent) forgetAbroad() {
+	t.endDiscovery()
 	for _, at := range t.disc.at.dht {
 		if t.disc.asked && !at.IsZero() {
 			at.Tell(dht.Forget{Hash: t.wireHash()})

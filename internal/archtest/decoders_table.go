@@ -79,5 +79,6 @@ var decoders = DecoderTable{
 		"dht.ParseID":                 "what a person types, in one size only",
 		"engine.torrent.load":         "reads by decodeSaved",
 		"engine.liveKeeper.Load":      "reads a file, as it is",
+		"engine.parseSavedPeer":       "of decodeSaved",
 	},
 }
