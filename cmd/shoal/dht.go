@@ -130,13 +130,36 @@ func allOf(hosts []string, family func(netip.Addr) bool) bool {
 	return len(hosts) > 0
 }
 
-// openNode starts a node.
+// startTime bounds how long a node may take to open its sockets.
+const startTime = 10 * time.Second
+
+// openNode starts a node of the DHT. A port that was asked for is used or refused.
 func openNode(cfg engine.DHTConfig) (*engine.DHTNode, error) {
 	n, err := engine.NewDHTNode(cfg)
 	if err != nil {
 		return nil, fail(exitIO, "can't open a node of the DHT on %v: %w", cfg.Listen, err)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	addrs, err := n.Addrs(ctx)
+	for _, a := range addrs {
+		if want := cfg.Listen.Port(); want != 0 && a.Port() != want {
+			err = fmt.Errorf("another program uses port %d", want)
+		}
+	}
+	if err != nil {
+		_ = n.Close() // err says more
+		return nil, fail(exitIO, "can't listen for the DHT on %v: %w; give another --listen", listenText(cfg.Listen), err)
+	}
 	return n, nil
+}
+
+// listenText is an address to listen on as --listen takes it.
+func listenText(a netip.AddrPort) string {
+	if a.Addr().IsValid() {
+		return a.String()
+	}
+	return fmt.Sprintf(":%d", a.Port())
 }
 
 // checkHosts refuses what is no HOST:PORT; whether the name is known shows later.

@@ -246,16 +246,16 @@ func statsLine(s *dht.Stats) string {
 	if s.External.IsValid() {
 		said = append(said, "seen as "+s.External.String())
 	}
-	said = append(said, fmt.Sprintf("nodes %d good %d questionable %d spare", s.Good, s.Questionable, s.Replacements))
+	said = append(said, fmt.Sprintf("nodes: %d good, %d questionable, %d spare", s.Good, s.Questionable, s.Replacements))
 	if !s.ReadOnly {
-		said = append(said, fmt.Sprintf("stored %s %s %s", count(s.Torrents, "torrent"), count(s.Peers, "peer"), count(s.Items, "item")))
+		said = append(said, fmt.Sprintf("stored: %s, %s, %s", count(s.Torrents, "torrent"), count(s.Peers, "peer"), count(s.Items, "item")))
 	}
-	said = append(said, fmt.Sprintf("queries in %d out %d", s.QueriesIn, s.QueriesOut),
-		fmt.Sprintf("in %s out %s", size(s.BytesIn), size(s.BytesOut)))
+	said = append(said, fmt.Sprintf("queries: %d in, %d out", s.QueriesIn, s.QueriesOut),
+		fmt.Sprintf("%s in, %s out", size(s.BytesIn), size(s.BytesOut)))
 	if s.LastError != "" {
 		said = append(said, s.LastError)
 	}
-	return oneLine(strings.Join(said, ", "))
+	return oneLine(strings.Join(said, "; "))
 }
 
 // newDHTSample asks nodes for info-hashes that they have stored.

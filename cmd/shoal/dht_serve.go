@@ -106,16 +106,13 @@ func safeName(s string) string {
 	return string(b)
 }
 
-// startTime bounds how long a node may take to open its sockets.
-const startTime = 10 * time.Second
-
 // announce tells where the nodes are, and their ids.
 func (o *serveFlags) announce(ctx context.Context, st streams, rep reporter, n *engine.DHTNode) error {
 	limited, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	addrs, err := n.Addrs(limited)
 	if err != nil {
-		return fail(exitIO, "can't listen on %s: %w; give another --listen", o.listen, err)
+		return err
 	}
 	stats, err := n.Stats(limited)
 	if err != nil {

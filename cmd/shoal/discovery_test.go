@@ -256,6 +256,8 @@ func TestServedNode(t *testing.T) {
 	if o := shoal(append([]string{"dht", "get-peers", someHash}, boot...)...).want(t, 0); o.out != "127.0.0.1:4711\n" {
 		t.Errorf("get-peers: %q", o.out)
 	}
+	shoal("dht", "serve", "--listen", at.text("addr"), "--state-dir", t.TempDir()).want(t, 5).complains(t, "--listen")
+	shoal(append([]string{"dht", "nodes", "--listen", at.text("addr")}, boot...)...).want(t, 5).complains(t, "--listen")
 	interrupt(t, p, 143).complains(t, "SIGTERM")
 	shoal("dht", "lookup", someHash, "--bootstrap", "127.0.0.1:1", "--timeout", "3s").want(t, 7)
 	var found bool

@@ -117,6 +117,8 @@ func fewOf(names []string) string {
 type voices struct {
 	last    map[string]string // by URL
 	working map[string]bool
+	// answered says that one has worked at some time.
+	answered bool
 }
 
 // note takes a report and returns what there is to say to a person, and whether it
@@ -132,10 +134,14 @@ func (v *voices) note(url string, r *engine.TrackerStats) (said string, news boo
 	if said == "" {
 		said = r.Warning
 	}
+	v.answered = v.answered || r.Err == ""
 	before, known := v.last[url]
 	v.last[url], v.working[url] = said, r.Err == ""
 	return said, !known || before != said
 }
+
+// heard reports whether a tracker has ever answered.
+func (v *voices) heard() bool { return v.answered }
 
 // text is all that in a few words.
 func (v *voices) text() string {

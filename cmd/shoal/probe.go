@@ -35,7 +35,7 @@ func newPeers(st streams) *cobra.Command {
 		Use:   "peers SOURCE",
 		Short: "Ask the trackers, and for a link the DHT, for peers and print them",
 		Long: `Ask the trackers of a torrent for peers and print each once. The DHT is asked as well
-for a link or an info-hash, and for a torrent that names no tracker and is not private.`,
+for a link or an info-hash, and for a torrent without any tracker that is not private.`,
 		Args: wants("SOURCE"),
 		RunE: func(_ *cobra.Command, args []string) error { return o.run(st, args[0]) },
 	}
@@ -57,7 +57,7 @@ type probed struct {
 	size     int64 // in bytes, -1 if not known
 	pieces   int32 // 0 if not known
 	trackers []string
-	dht      bool // the DHT may know its peers
+	link     bool // of which no more is known
 	private  bool
 }
 
@@ -70,10 +70,10 @@ func wantedBy(st streams, source string) (probed, error) {
 	case w.hash().IsZero():
 		return probed{}, fail(exitUsage, "%s: the link names a torrent that changes; shoal dht get tells what it is now", short(source, 80))
 	case w.torrent == nil:
-		return probed{name: w.name(), hash: w.hash(), size: -1, trackers: slices.Concat(w.link.Trackers...), dht: true}, nil
+		return probed{name: w.name(), hash: w.hash(), size: -1, trackers: slices.Concat(w.link.Trackers...), link: true}, nil
 	}
 	t := w.torrent
-	return probed{t.Name, t.Hash, t.Size(), t.Lengths.Pieces(), slices.Concat(t.Trackers...), !t.Private && len(t.Trackers) == 0, t.Private}, nil
+	return probed{t.Name, t.Hash, t.Size(), t.Lengths.Pieces(), slices.Concat(t.Trackers...), false, t.Private}, nil
 }
 
 // run carries out the command.
@@ -95,14 +95,14 @@ func (o *peersFlags) run(st streams, source string) error {
 	if o.noTrackers {
 		w.trackers = nil
 	}
-	w.dht = (w.dht || len(o.bootstrap) > 0) && !o.noDHT
-	if len(w.trackers) == 0 && !w.dht {
+	asksDHT := (w.link || len(w.trackers) == 0 || len(o.bootstrap) > 0) && !w.private && !o.noDHT
+	if len(w.trackers) == 0 && !asksDHT {
 		return fail(exitNoPeers, "%s names no tracker; give one with --tracker", w.name)
 	}
 	ctx, stop := interruptible()
 	defer stop()
 	found := make(chan dhtPeers, 1)
-	if w.dht {
+	if asksDHT {
 		go func() { found <- o.askDHT(ctx, w.hash) }()
 	}
 	p := peerPrinter{st: st, json: o.json}
@@ -111,7 +111,7 @@ func (o *peersFlags) run(st streams, source string) error {
 			return err
 		}
 	}
-	if w.dht {
+	if asksDHT {
 		if err := p.dht(<-found); err != nil {
 			return err
 		}

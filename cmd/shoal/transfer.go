@@ -96,7 +96,11 @@ func (x *transfer) carry(ctx context.Context, eng *engine.Engine) error {
 	if x.stats.State != engine.Failed {
 		x.report() // with the last counters
 	}
-	if bad := t.Close(context.Background(), stopAnnounce); bad != nil && err == nil {
+	limit := stopAnnounce
+	if !x.voices.heard() {
+		limit = 0 // no tracker knows us
+	}
+	if bad := t.Close(context.Background(), limit); bad != nil && err == nil {
 		x.rep.note("%s: %v", x.name, bad) // the data is there all the same
 	}
 	return err
