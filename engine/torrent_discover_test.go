@@ -325,7 +325,8 @@ func TestATorrentThatTurnsOutPrivate(t *testing.T) {
 	tt.want("lsd", "nobody hears of it", "remove")
 	tt.want(stranger, "who is known by the DHT goes", "end: "+errPrivate.Error())
 	tt.want(neighbour, "who is known by LSD goes", "end: "+errPrivate.Error())
-	tt.wantIdle("who is known by a tracker too stays, and who has come", known, "i")
+	tt.want(known, "who is known by a tracker too stays, without PEX", "pex false")
+	tt.want("i", "and who has come", "pex false")
 	if n := tt.tor.swarm.live; n != 2 {
 		t.Errorf("%d peers", n)
 	}
