@@ -47,6 +47,7 @@ type Node struct {
 	// Lookups of ours.
 	running   []*search
 	waiting   []*search
+	stirred   []*search // running, with replies in this batch
 	recent    []recent
 	forgotten map[ID]struct{}
 
@@ -129,6 +130,7 @@ func (n *Node) Handle(c *Ctx, m Message) {
 
 // Flush does what is due and sets the timer.
 func (n *Node) Flush(c *Ctx) {
+	n.goOn(c)
 	n.sweep(c)
 	n.look(c)
 	n.admit(c)

@@ -31,6 +31,8 @@ type search struct {
 	asked clock.Time // when the request came
 	until clock.Time // while it waits: when it gives up
 	over  bool
+	// stirred: it has had replies that goOn is to see to.
+	stirred bool
 
 	storing int // queries to the closest that are out
 	stored  int
@@ -198,11 +200,27 @@ func (g *leg) onReply(n *Node, c *Ctx, _ *flight, m *Msg) {
 		token = append(token, m.Token...)
 	}
 	enough := g.s.job.heard(n, g.s, g.c, m)
-	e := lookupEvent(replied{g.c, m.ID, n.nodesOf(m), token})
+	e := replied{g.c, m.ID, n.nodesOf(m), token}
 	if enough {
 		g.s.l.finish(e)
+	} else {
+		g.s.l.onReply(e)
 	}
-	n.drive(c, g.s, e)
+	if !g.s.stirred {
+		g.s.stirred = true
+		n.stirred = append(n.stirred, g.s)
+	}
+}
+
+// goOn drives the lookups that have had replies: whom to ask next is decided when all
+// that have come together are known.
+func (n *Node) goOn(c *Ctx) {
+	for i, s := range n.stirred {
+		s.stirred = false
+		n.stirred[i] = nil
+		n.drive(c, s, proceed{})
+	}
+	n.stirred = n.stirred[:0]
 }
 
 func (g *leg) onLate(n *Node, c *Ctx, f *flight) {

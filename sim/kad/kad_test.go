@@ -113,12 +113,12 @@ func TestRoundsAreKademlias(t *testing.T) {
 	})
 	for k, alpha := range alphas {
 		t.Logf("alpha %d: %.2f rounds, %.2f ideally; %v", alpha, m.rounds[k], m.ideal[k], m.results[k])
-		want := m.ideal[k]
+		most := 1.2 * m.ideal[k] // chance has its part in a few lookups
 		if w, known := theory[alpha][nodes(t)]; known {
-			want = w
+			most = 1.1 * w
 		}
-		if m.rounds[k] > 1.1*want {
-			t.Errorf("alpha %d: %.2f rounds, want %.2f and at most a tenth more", alpha, m.rounds[k], want)
+		if m.rounds[k] > most {
+			t.Errorf("alpha %d: %.2f rounds, want at most %.2f", alpha, m.rounds[k], most)
 		}
 		if done := m.results[k].Complete(dht.K); done < 0.99 {
 			t.Errorf("alpha %d: %.1f %% of the lookups found the 8 closest", alpha, 100*done)
