@@ -209,8 +209,8 @@ func trim(a *Msg) bool {
 		a.Values = a.Values[:len(a.Values)*3/4]
 	case a.Seeds != nil:
 		a.Seeds, a.Peers = nil, nil
-	case len(a.Samples) > 0:
-		a.Samples = a.Samples[:len(a.Samples)/2]
+	case len(a.Samples) > 4:
+		a.Samples = a.Samples[:len(a.Samples)*3/4]
 	case len(a.Version) > 0:
 		a.Version = nil
 	case len(a.Nodes) > 4:
@@ -221,6 +221,8 @@ func trim(a *Msg) bool {
 		a.Nodes, a.Nodes6 = a.Nodes[:0], a.Nodes6[:0]
 	case a.V != nil:
 		a.V, a.K, a.Sig = nil, nil, nil
+	case len(a.Samples) > 0:
+		a.Samples = a.Samples[:len(a.Samples)-1]
 	case len(a.Values) > 0:
 		a.Values = a.Values[:len(a.Values)-1]
 	case len(a.Nodes) > 0:
