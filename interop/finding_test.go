@@ -2,8 +2,10 @@ package interop
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -224,5 +226,22 @@ func TestFindLSD6(t *testing.T) {
 	})
 }
 
-// many is a torrent whose info dictionary has more than 5 MiB.
-var many = makeFixture(public(clients.SingleFile("many pieces", 5<<20*16/20*64)), 5)
+// TestFindBigMetadata fetches a large info dictionary by the link alone.
+func TestFindBigMetadata(t *testing.T) {
+	f := mustFixture(t, little)
+	// Many files would do as well, but cost their making.
+	var key [32]byte
+	big := make([]byte, 5<<20)
+	rand.NewChaCha8(key).Read(big)
+	f.Extra = fmt.Sprintf("6:source%d:%s", len(big), big)
+	pairs(t, []clients.Client{clients.Libtorrent{}}, func(t *testing.T, seed, leech clients.Client) {
+		s := newStage(t, 2*time.Minute)
+		tor := s.torrent(f, 64<<10)
+		if info, err := os.Stat(tor.Path); err != nil || info.Size() < 5<<20 {
+			t.Fatalf("the torrent file has %d bytes, %v", info.Size(), err)
+		}
+		s.meet(f, tor, seed, leech, clients.Find{}, func(from, to *clients.Job) {
+			to.Peers = []netip.AddrPort{from.Addr}
+		})
+	})
+}

@@ -61,7 +61,8 @@ def sha1(text):
 
 def do(req):
     ses = sessions[req.get("node", 0)]
-    cmd, wait = req["cmd"], req.get("wait", 10)
+    cmd, wait = req["cmd"], req.get("wait", 20)
+    ses.pop_alerts()  # of what was asked before
     if cmd == "nodes":
         return {"nodes": [nodes_of(s) for s in sessions]}
     if cmd == "mesh":
@@ -84,8 +85,11 @@ def do(req):
         ses.add_dht_node((req["ip"], req["port"]))
         return {}
     if cmd == "announce":
-        # announces once the lookup has come to its end
-        ses.dht_announce(sha1(req["hash"]), req["port"], 0)
+        # Python can't make the flags of dht_announce, but a torrent announces as well.
+        atp = lt.parse_magnet_uri("magnet:?xt=urn:btih:" + req["hash"])
+        atp.save_path = "/nonexistent"
+        atp.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+        ses.add_torrent(atp)
         return {}
     if cmd == "get_peers":
         ses.dht_get_peers(sha1(req["hash"]))
@@ -98,7 +102,7 @@ def do(req):
         return {"stored": a.num_success if a else 0, "seq": a.seq if a else 0}
     if cmd == "get":
         ses.dht_get_mutable_item(bytes.fromhex(req["key"]), req["salt"].encode())
-        a = wait_alert(ses, ("dht_mutable_item_alert",), wait, lambda a: a.seq > 0 or a.authoritative)
+        a = wait_alert(ses, ("dht_mutable_item_alert",), wait, lambda a: a.authoritative)
         if not a or a.item is None:
             return {"value": "", "seq": 0}
         v = a.item
@@ -111,7 +115,7 @@ def do(req):
         a = wait_alert(ses, ("dht_sample_infohashes_alert",), wait)
         if not a:
             return {"samples": [], "num": -1}
-        return {"samples": [str(h) for h in a.samples], "num": a.num_infohashes, "interval": a.interval}
+        return {"samples": [str(h) for h in a.samples], "num": a.num_infohashes}
     return {"error": "unknown command"}
 
 

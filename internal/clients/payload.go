@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -134,33 +135,47 @@ func (p Payload) writeFrom(dir string, r io.Reader) error {
 	return nil
 }
 
-// Open reads the payload below dir as one stream, as pieces see it.
+// Open reads the payload below dir as one stream, as pieces see it: one file at a time,
+// since there may be more than may be open.
 func (p Payload) Open(dir string) (io.ReadCloser, error) {
-	var s stream
+	s := &stream{}
 	for _, f := range p.paths() {
-		in, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
-		if err != nil {
-			_ = s.Close()
-			return nil, err
-		}
-		s.files = append(s.files, in)
-		s.readers = append(s.readers, in)
+		s.paths = append(s.paths, filepath.Join(dir, filepath.FromSlash(f.Path)))
 	}
-	s.Reader = io.MultiReader(s.readers...)
-	return &s, nil
+	return s, nil
 }
 
 type stream struct {
-	io.Reader
-	readers []io.Reader
-	files   []*os.File
+	paths []string // to come
+	file  *os.File // nil: none is open
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	for {
+		if s.file == nil {
+			if len(s.paths) == 0 {
+				return 0, io.EOF
+			}
+			f, err := os.Open(s.paths[0])
+			if err != nil {
+				return 0, err
+			}
+			s.file, s.paths = f, s.paths[1:]
+		}
+		n, err := s.file.Read(b)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		s.file.Close()
+		s.file = nil
+	}
 }
 
 func (s *stream) Close() error {
-	for _, f := range s.files {
-		f.Close()
+	if s.file == nil {
+		return nil
 	}
-	return nil
+	return s.file.Close()
 }
 
 // Compare says how the payload below got differs from that below want, byte by
@@ -253,8 +268,11 @@ func (p Payload) MakeTorrent(dir, path string, pieceLen int64, trackers ...strin
 			h := sha1.Sum(buf[:n])
 			hashes = append(hashes, h[:]...)
 		}
-		if err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	info := p.info(pieceLen, hashes)

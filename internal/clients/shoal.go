@@ -305,7 +305,12 @@ func BuildShoal(ctx context.Context, root, bin string) error {
 
 // Tracker starts shoal's tracker at addr, HTTP and UDP.
 func (c Shoal) Tracker(ctx context.Context, dir string, addr netip.AddrPort) (*Proc, error) {
-	p, err := start(ctx, command{name: "shoal-tracker", dir: dir, args: []string{c.Bin, "tracker", "--listen", addr.String()}})
+	return c.TrackerOn(ctx, dir, nil, addr)
+}
+
+// TrackerOn is Tracker on a host.
+func (c Shoal) TrackerOn(ctx context.Context, dir string, host *Host, addr netip.AddrPort) (*Proc, error) {
+	p, err := start(ctx, command{name: "shoal-tracker", dir: dir, host: host, args: []string{c.Bin, "tracker", "--listen", addr.String()}})
 	if err != nil {
 		return nil, err
 	}
