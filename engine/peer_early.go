@@ -140,8 +140,8 @@ func (p *peer) onKnown(c *actor.Ctx[peerMsg], m known) {
 			p.onAllowedFast(&wire.Message{ID: wire.AllowedFast, Index: uint32(i)})
 		}
 	}
-	if n := int64(len(m.info)); n > 0 {
-		p.sayExtensions(wire.ExtHandshake{MetadataSize: n})
+	if len(m.info) > 0 {
+		p.sayExtensions(nil)
 	}
 }
 
@@ -153,9 +153,9 @@ func (p *peer) onPEXAllowed(m pexAllowed) {
 		return
 	}
 	p.cfg.pex = m.on
-	x := wire.Extension{Name: wire.ExtPEX}
-	if m.on {
-		x.ID = extPEX
-	}
-	p.sayExtensions(wire.ExtHandshake{M: wire.Extensions{x}})
+	p.sayExtensions(func(h *wire.ExtHandshake) {
+		if !m.on {
+			h.M = append(h.M, wire.Extension{Name: wire.ExtPEX})
+		}
+	})
 }

@@ -94,11 +94,18 @@ func (p *peer) offers() wire.Extensions {
 	return m
 }
 
-// sayExtensions tells the remote of changes to our extension handshake.
-func (p *peer) sayExtensions(h wire.ExtHandshake) {
-	if p.remote.ext && p.ours.greeted {
-		p.send(wire.ExtHandshakeMessage(h))
+// sayExtensions says our extension handshake again when something in it has changed, if
+// it has been said before; change, which may be nil, adds to it. All of it is said again, although BEP 10 asks for changes only: libtorrent and transmission take what a
+// later m does not name as turned off.
+func (p *peer) sayExtensions(change func(*wire.ExtHandshake)) {
+	if p.phase != peerLive || !p.remote.ext || !p.ours.greeted {
+		return
 	}
+	h := p.extendedHandshake()
+	if change != nil {
+		change(&h)
+	}
+	p.send(wire.ExtHandshakeMessage(h))
 }
 
 // onExtended takes an extended message, by our ids. Others are nobody's and ignored.
@@ -206,12 +213,13 @@ func (p *peer) onUploadOnly(payload []byte) {
 // sayUploadOnly tells the remote that our wanting has changed. That we have everything
 // it knows by itself.
 func (p *peer) sayUploadOnly(on bool) {
+	p.told.uploadOnly = on
 	if p.ours.set.full() || p.sendExtended(extUploadOnly, []byte{uint8(one(on))}) {
 		return
 	}
-	h := wire.ExtHandshake{UploadOnly: wire.No}
-	if on {
-		h.UploadOnly = wire.Yes
-	}
-	p.sayExtensions(h)
+	p.sayExtensions(func(h *wire.ExtHandshake) {
+		if !on {
+			h.UploadOnly = wire.No
+		}
+	})
 }

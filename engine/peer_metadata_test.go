@@ -155,6 +155,20 @@ func TestPeerServesMetadata(t *testing.T) {
 	tp.want("an unrecognized message ID MUST be ignored")
 }
 
+// The metadata, and that the torrent is private, may come in any phase of a connection.
+func TestPeerHearsWhileItConnects(t *testing.T) {
+	tp := newTestPeer(t, unknown, func(cfg *peerConfig) { cfg.pex = true })
+	tp.notify(pexAllowed{false})
+	tp.known(100)
+	tp.connect()
+	tp.link.sent = nil
+	tp.shake(fastExt | ltep)
+	tp.want("said once", "extended 0", "have-none")
+	if got := tp.lastM(); got != "d11:lt_donthavei3e11:upload_onlyi4e11:ut_metadatai1ee" {
+		t.Fatal(got)
+	}
+}
+
 func TestPeerHasNoMetadata(t *testing.T) {
 	tp := livePeer(t, ltep, unknown)
 	if tp.link.ext[0].Get("metadata_size").Raw() != nil {
@@ -259,7 +273,7 @@ func TestPeerTakesPEXBack(t *testing.T) {
 	tp := livePeer(t, ltep, func(cfg *peerConfig) { cfg.pex = true })
 	tp.notify(pexAllowed{false})
 	tp.want("says so", "extended 0")
-	if got := string(tp.link.ext[len(tp.link.ext)-1].Raw()); got != "d1:md6:ut_pexi0eee" {
+	if got := tp.lastM(); got != "d11:lt_donthavei3e11:upload_onlyi4e11:ut_metadatai1e6:ut_pexi0ee" {
 		t.Fatal(got)
 	}
 	tp.notify(pexAllowed{false})
@@ -328,7 +342,16 @@ func TestPeerSaysUploadOnly(t *testing.T) {
 	tp = livePeer(t, ltep)
 	tp.notify(stance{uploadOnly: true})
 	tp.want("in a handshake", "extended 0")
-	if got := string(tp.link.ext[len(tp.link.ext)-1].Raw()); got != "d1:mde11:upload_onlyi1ee" {
-		t.Fatal(got)
+	h := tp.link.ext[len(tp.link.ext)-1]
+	if n, _ := h.Get("upload_only").Int(); n != 1 || tp.lastM() != string(tp.link.ext[0].Get("m").Raw()) {
+		t.Fatalf("%s: clients take what is not named for turned off", h.Raw())
+	}
+	tp.notify(stance{})
+	tp.want("and again", "extended 0")
+	if got := string(tp.link.ext[len(tp.link.ext)-1].Get("upload_only").Raw()); got != "i0e" {
+		t.Fatalf("upload_only %q", got)
 	}
 }
+
+// lastM is the m of our last extension handshake.
+func (tp *testPeer) lastM() string { return string(tp.link.ext[len(tp.link.ext)-1].Get("m").Raw()) }

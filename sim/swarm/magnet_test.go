@@ -27,6 +27,9 @@ func TestMagnetSwarms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.Seed, cfg.Magnet = 11, true
+			if raceEnabled {
+				cfg.Size, cfg.Leechers = min(cfg.Size, 1<<20), min(cfg.Leechers, 4)
+			}
 			var hashes [2]uint64
 			for i := range hashes {
 				s, err := New(cfg)
