@@ -259,7 +259,7 @@ const (
 
 // effort is what a lookup has cost, for people.
 func effort(e dht.Effort) string {
-	return fmt.Sprintf("asked %d nodes, %d answered, in %.1f s", e.Queried, e.Replied, e.Took.Seconds())
+	return fmt.Sprintf("asked %s, %d answered, in %.1f s", count(e.Queried, "node"), e.Replied, e.Took.Seconds())
 }
 
 // effortJSON adds what a lookup has cost.

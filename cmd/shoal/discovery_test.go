@@ -301,6 +301,22 @@ func TestTorrentThatChanges(t *testing.T) {
 	same(t, filepath.Join(out, "v2"), filepath.Join(two.data, "v2"))
 }
 
+// A key that names nothing is told with the reason; one that names something else, too.
+func TestKeyThatNamesNoTorrent(t *testing.T) {
+	t.Parallel()
+	_, at := startNode(t, "--no-bootstrap")
+	follow := func(key string) outcome {
+		return shoal(append([]string{"download", "magnet:?xs=urn:btpk:" + key, "-o", t.TempDir(), "--json", "--timeout", "1s"}, onlyDHT(at.text("addr"))...)...)
+	}
+	o := follow(someKey).want(t, 7).complains(t, someKey, "not found within 1s", "DHT: ")
+	if d := last(t, events(t, o.out), "diagnosis"); d["infohash"] != nil || !strings.Contains(d.text("text"), "no node has the item") {
+		t.Errorf("diagnosis: %v", d)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	pub := strings.TrimSpace(shoal("dht", "put", "a text", "--key", key, "--bootstrap", at.text("addr")).want(t, 0).out)
+	follow(pub).want(t, 4).complains(t, "no torrent")
+}
+
 // Peers tell each other who else is there, and that is enough to find them.
 func TestLinkByPEX(t *testing.T) {
 	t.Parallel()

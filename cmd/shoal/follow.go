@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/shoal-bt/shoal/bencode"
 	"github.com/shoal-bt/shoal/dht"
 	"github.com/shoal-bt/shoal/engine"
 	"github.com/shoal-bt/shoal/metainfo"
@@ -92,18 +91,13 @@ func (f *follower) tell(ctx context.Context, u update) {
 	}
 }
 
-// namedBy reads the torrent out of an item. BEP 46: "The value of the payload v contains
-// a dictionary with key ih (info hash) and value the 20 byte infohash".
+// namedBy reads the torrent out of an item.
 func namedBy(it *dht.Item) update {
-	v, err := bencode.Parse(it.Value, bencode.Options{})
-	if err == nil {
-		for k, e := range v.Dict() {
-			if string(k) == "ih" && e.Kind() == bencode.String && len(e.Text()) == 20 {
-				return update{hash: metainfo.HashV1([20]byte([]byte(e.Text()))), seq: it.Seq}
-			}
-		}
+	hash, err := dht.TorrentHash(it)
+	if err != nil {
+		return update{err: fail(exitBadTorrent, "what the key names is no torrent: %w", err)}
 	}
-	return update{err: fail(exitBadTorrent, "what the key names is no torrent: it has no info-hash \"ih\" (BEP 46)")}
+	return update{hash: metainfo.HashV1(hash), seq: it.Seq}
 }
 
 // errNewer ends the transfer of a torrent when its key names another.
@@ -167,7 +161,7 @@ func (x *transfer) overdueName(now time.Time, why string) error {
 	}
 	if !x.moves.said {
 		x.moves.said = true
-		x.rep.event("diagnosis", x.hash, keys{"text": "DHT: " + text, "sources": []keys{{"name": "dht", "state": text, "addresses": 0}}})
+		x.rep.event("diagnosis", x.hash, keys{"text": "DHT: " + text, "peers": 0, "addresses": 0, "trackers": []keys{}, "sources": []keys{{"name": "dht", "state": text, "on": true, "addresses": 0}}, "failures": []string{}})
 		x.rep.note("%s: DHT: %s", x.name, text)
 	}
 	if over {
