@@ -40,6 +40,9 @@ const Span = 2 * time.Minute
 // wellKnown is how many nodes are bootstrap nodes for those that join.
 const wellKnown = 5
 
+// version stands in every message, as it does in those of the engine.
+const version = "SQ\x00\x01"
+
 // port is where all nodes listen.
 const port = 6881
 
@@ -156,7 +159,7 @@ func (m *Member) start() {
 		m.socket.Route(transport.PacketDHT, actor.FuncRef(m.lie))
 		return
 	}
-	cfg := dht.Config{Socket: m.socket, Family: dht.IPv4, ID: m.ID, ExternalIP: m.Host.Addr()}
+	cfg := dht.Config{Socket: m.socket, Family: dht.IPv4, ID: m.ID, ExternalIP: m.Host.Addr(), Version: version}
 	if m.net.cfg.Join {
 		for _, b := range m.net.Members[:wellKnown] {
 			if b != m {
