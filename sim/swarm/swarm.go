@@ -38,6 +38,9 @@ type Config struct {
 	TrackerPeers int           // that the tracker names at a time (default 50)
 	TrackerDies  time.Duration // when it answers no more; 0: never
 	NoPEX        bool
+	// DHT takes the tracker away: the nodes run nodes of the DHT, and find its others
+	// through a few that are well known and have nothing to do with the torrent.
+	DHT bool
 
 	// Magnet lets leechers begin with a link, which names the tracker, or those of Known.
 	Magnet bool
@@ -76,8 +79,11 @@ type Swarm struct {
 	Tracker *sim.Tracker
 	Nodes   []*Node
 	Meta    *metainfo.Torrent
-	cfg     Config
-	left    int // leechers that are not complete
+	routers []string // of the DHT, host:port
+	// stopRouters end them.
+	stopRouters []func()
+	cfg         Config
+	left        int // leechers that are not complete
 }
 
 // Node is one engine of the swarm.
@@ -118,6 +124,11 @@ func New(cfg Config) (*Swarm, error) {
 	}
 	if cfg.TrackerDies > 0 {
 		w.After(cfg.TrackerDies, func() { s.Tracker.Down = true })
+	}
+	if cfg.DHT {
+		for range 3 {
+			s.router()
+		}
 	}
 	for range cfg.Seeds {
 		s.node(true, 0)
@@ -170,6 +181,10 @@ func (n *Node) start() {
 	add := engine.AddOptions{Torrent: n.s.Meta, Dir: "/", Picker: n.s.cfg.Picker, Choker: n.s.cfg.Choker,
 		MaxPeers: n.s.cfg.MaxPeers, NoPEX: n.s.cfg.NoPEX}
 	cfg := engine.Config{}
+	if n.s.cfg.DHT {
+		deps.Datagrams, cfg.DHTBootstrap = n.Host, n.s.routers
+		cfg.Listen, add.NoTrackers = n.Addr(), true
+	}
 	if n.s.cfg.Magnet && !n.Seed {
 		add.Torrent, add.Magnet = nil, &metainfo.Magnet{Hash: n.s.Meta.Hash, Trackers: n.s.Meta.Trackers}
 	}
@@ -192,7 +207,7 @@ func (n *Node) start() {
 	n.core.Add(add, func(t *engine.Torrent, err error) { n.Torrent, n.Err = t, err })
 }
 
-// Addr is where a node listens when Config.Known is set.
+// Addr is where a node listens when Config.Known or Config.DHT is set.
 func (n *Node) Addr() netip.AddrPort { return netip.AddrPortFrom(n.Host.Addr(), nodePort) }
 
 const nodePort = 6881
@@ -232,6 +247,9 @@ func (s *Swarm) Run(limit time.Duration) error {
 // Close ends all nodes in good order, lets the world come to rest and checks that
 // nothing is left: no actor, no leased slot, no connection, no broken invariant.
 func (s *Swarm) Close() error {
+	for _, stop := range s.stopRouters {
+		stop()
+	}
 	for _, n := range s.Nodes {
 		if n.core != nil {
 			n.core.Close(time.Second)
