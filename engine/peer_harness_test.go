@@ -64,6 +64,7 @@ type tpReport struct {
 	wasted    int64
 	extended  *extended
 	metadata  []metadataAnswer
+	dhtPort   uint16
 }
 
 // tpLink is the link's near end: it keeps what is sent.
@@ -427,6 +428,9 @@ func (tp *testPeer) onTorrent(m torrentMsg) {
 	s.pex = append(s.pex, r.pex...)
 	s.back = append(s.back, r.back...)
 	s.wasted += r.wasted
+	if r.dhtPort != 0 {
+		s.dhtPort = r.dhtPort
+	}
 	if r.extended != nil {
 		s.extended = r.extended
 	}
