@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/shoal-bt/shoal/dht"
-	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/transport"
 )
 
@@ -87,7 +86,6 @@ func (m *Member) wrong(target dht.ID) []dht.Contact {
 // forgery is what liars say of one target: they have agreed on it.
 type forgery struct {
 	target               dht.ID
-	at                   clock.Time
 	sybils, fakes, liars []dht.Contact
 }
 
@@ -130,7 +128,7 @@ func (n *Net) forgery(target dht.ID) *forgery {
 	if i := slices.IndexFunc(made, func(f forgery) bool { return f.target == target }); i >= 0 {
 		return &made[i]
 	}
-	f := forgery{target: target, at: n.now(), fakes: n.forger.fakes(target)}
+	f := forgery{target: target, fakes: n.forger.fakes(target)}
 	for _, i := range n.ideal.nearest(target, 8*dht.K) {
 		if m := n.byID[n.ideal.ids[i]]; m.Liar && len(f.liars) < dht.K {
 			f.liars = append(f.liars, m.Contact)
