@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// maxMetaTries attempts at the metadata are under way at once. Each may come to
-	// hold maxMetadata bytes.
-	maxMetaTries = 3
+	// maxMetaTries attempts at the metadata are under way at once: so many that a crowd of
+	// liars, each with a size of its own, does not make the honest wait for long. Together
+	// they hold at most maxMetaHeld bytes; beyond that the slowest makes room.
+	maxMetaTries = 64
+	maxMetaHeld  = 3 * maxMetadata
 
 	// Requests out with one peer: they begin with metaAsksFirst, grow by one with
 	// each answer, and never are more than maxMetaAsks, those that are late left out.
@@ -22,8 +24,9 @@ const (
 	maxMetaAsks   = 16
 
 	// metaTimeout makes a request late: its piece is asked of others, and the peer
-	// rests. Its answer is still welcome. A piece that is out for metaDouble is asked
-	// of a second peer that has nothing else to do.
+	// rests. Its answer is still welcome. A piece that does not come is asked of others
+	// that have nothing else to do: after metaDouble of two in all, then of four, and so
+	// on, or many who are silent would keep one who is not from being asked.
 	metaTimeout = 10 * time.Second
 	metaDouble  = 2 * time.Second
 
@@ -108,6 +111,7 @@ type metaTry struct {
 	metaKey
 	pieces []metaPiece
 	got    int32
+	held   int64 // bytes of pieces
 	since  clock.Time
 	moved  clock.Time // the last new piece
 }
@@ -115,8 +119,9 @@ type metaTry struct {
 type metaPiece struct {
 	data  []byte // nil: missing
 	by    peerID
-	out   int8       // requests that are not late
-	asked clock.Time // the last of them
+	out   int16      // requests that are not late
+	first clock.Time // when it was first asked of anybody; 0: never
+	asked clock.Time // the last time
 }
 
 // metaAsk is what is to be asked of a peer now.
@@ -315,9 +320,41 @@ func (f *metaFetch) place(now clock.Time, t *metaTry, piece int32, id peerID, b 
 	}
 	x.data, x.by = b, id
 	t.moved = now
+	t.held += int64(len(b))
 	if t.got++; t.got == int32(len(t.pieces)) {
 		f.judge(t)
+		return
 	}
+	f.bound(now)
+}
+
+// bound lets the slowest attempts make room when all together hold too much.
+func (f *metaFetch) bound(now clock.Time) {
+	for {
+		held, slowest := int64(0), (*metaTry)(nil)
+		for _, t := range f.tries {
+			held += t.held
+			if t.held > 0 && (slowest == nil || t.slower(slowest, now)) {
+				slowest = t
+			}
+		}
+		if held <= maxMetaHeld {
+			return
+		}
+		f.giveUp(slowest)
+	}
+}
+
+// slower compares what comes of attempts in a time.
+func (t *metaTry) slower(o *metaTry, now clock.Time) bool {
+	age := func(t *metaTry) int64 { return int64(now.Sub(t.since)/time.Millisecond) + 1 }
+	return t.held*age(o) < o.held*age(t)
+}
+
+// giveUp lets an attempt make way for others, for now.
+func (f *metaFetch) giveUp(t *metaTry) {
+	f.over[t.metaKey] = min(f.over[t.metaKey]+1, 10)
+	f.drop(t)
 }
 
 // judge hashes what has come together.

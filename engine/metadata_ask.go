@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -16,12 +17,20 @@ func (f *metaFetch) next(now clock.Time) (asks []metaAsk, again clock.Time) {
 	}
 	f.expire(now)
 	f.begin(now)
-	for _, p := range f.peers {
+	for _, p := range f.byMerit() {
 		if a := f.ask(now, p); len(a.pieces) > 0 {
 			asks = append(asks, a)
 		}
 	}
 	return asks, f.wake(now)
+}
+
+// byMerit lists who has failed least first: who has not been asked yet goes before those
+// who were silent.
+func (f *metaFetch) byMerit() []*metaPeer {
+	list := slices.Clone(f.peers)
+	slices.SortStableFunc(list, func(a, b *metaPeer) int { return cmp.Compare(a.fails, b.fails) })
+	return list
 }
 
 // expire makes requests late.
@@ -50,9 +59,7 @@ func (f *metaFetch) begin(now clock.Time) {
 			if i < 0 {
 				return
 			}
-			t := f.tries[i]
-			f.over[t.metaKey] = min(f.over[t.metaKey]+1, 10)
-			f.drop(t)
+			f.giveUp(f.tries[i])
 		}
 		f.tries = append(f.tries, &metaTry{metaKey: k, pieces: make([]metaPiece, wire.MetadataPieces(k.size)), since: now, moved: now})
 	}
@@ -66,7 +73,7 @@ func (f *metaFetch) overdue(t *metaTry) clock.Time {
 }
 
 // waiting lists the attempts that could be made and are not: those first that were given
-// up less often, of sizes that more peers announce.
+// up less often, of sizes that more peers announce, that are judged sooner.
 func (f *metaFetch) waiting() (out []metaKey) {
 	crowd := map[int64]int{}
 	for _, p := range f.peers {
@@ -83,7 +90,7 @@ func (f *metaFetch) waiting() (out []metaKey) {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b metaKey) int {
-		return cmp.Or(cmp.Compare(f.over[a], f.over[b]), cmp.Compare(crowd[b.size], crowd[a.size]))
+		return cmp.Or(cmp.Compare(f.over[a], f.over[b]), cmp.Compare(crowd[b.size], crowd[a.size]), cmp.Compare(a.size, b.size))
 	})
 	return out
 }
@@ -105,8 +112,7 @@ func (f *metaFetch) ask(now clock.Time, p *metaPeer) metaAsk {
 		if i < 0 {
 			break
 		}
-		t.pieces[i].out++
-		t.pieces[i].asked = now
+		t.pieces[i].ask(now)
 		p.ask(now, i)
 		out.pieces = append(out.pieces, i)
 	}
@@ -114,7 +120,8 @@ func (f *metaFetch) ask(now clock.Time, p *metaPeer) metaAsk {
 }
 
 // choose is the next piece to ask of a peer, -1 if there is none: one that is asked of
-// nobody, or else the one that somebody else has kept us waiting for longest.
+// nobody, or else of those that more may be asked for the one that has not been asked
+// for longest.
 func (t *metaTry) choose(now clock.Time, p *metaPeer) int32 {
 	slow := int32(-1)
 	for i := range t.pieces {
@@ -123,11 +130,25 @@ func (t *metaTry) choose(now clock.Time, p *metaPeer) int32 {
 		case x.data != nil || p.waits(int32(i)):
 		case x.out == 0:
 			return int32(i)
-		case x.out == 1 && x.asked.Add(metaDouble) <= now && (slow < 0 || x.asked < t.pieces[slow].asked):
+		case x.more() <= now && (slow < 0 || x.asked < t.pieces[slow].asked):
 			slow = int32(i)
 		}
 	}
 	return slow
+}
+
+// ask notes a request.
+func (x *metaPiece) ask(now clock.Time) {
+	if x.first == 0 {
+		x.first = now
+	}
+	x.out++
+	x.asked = now
+}
+
+// more is when a piece may be asked of one more peer besides those that it is out with.
+func (x *metaPiece) more() clock.Time {
+	return x.first.Add(time.Duration(bits.Len16(uint16(x.out))) * metaDouble)
 }
 
 // wake is when something is due without anything happening before.
@@ -149,8 +170,8 @@ func (f *metaFetch) wake(now clock.Time) clock.Time {
 		}
 		if t := f.tryOf(p); t != nil && p.out() < p.depth {
 			for i := range t.pieces {
-				if x := &t.pieces[i]; x.data == nil && x.out == 1 && !p.waits(int32(i)) {
-					sooner(x.asked.Add(metaDouble))
+				if x := &t.pieces[i]; x.data == nil && x.out > 0 && !p.waits(int32(i)) {
+					sooner(x.more())
 				}
 			}
 		}

@@ -142,7 +142,7 @@ func (r *metaRig) found(limit time.Duration) time.Duration {
 	if !bytes.Equal(r.f.raw, r.raw) {
 		r.t.Fatal("something else was found")
 	}
-	if r.most > maxMetaTries*maxMetadata {
+	if r.most > maxMetaHeld {
 		r.t.Fatalf("%d bytes were held", r.most)
 	}
 	return r.now.Sub(start)
@@ -345,6 +345,54 @@ func TestMetadataLiarsThatStall(t *testing.T) {
 	r.found(5 * time.Minute)
 }
 
+// crowd are ways of 200 liars to be in the way of one who is honest and comes last. Each
+// invents as many bytes as it has announced.
+var crowd = map[string]func(p *provider){
+	"silent": silent,
+	"garbage": func(p *provider) {
+		p.answer = func(i int32) ([]byte, int64, bool) {
+			return make([]byte, wire.MetadataPieceSize(p.size, i)), p.size, true
+		}
+	},
+	"garbage, then silent": func(p *provider) {
+		p.answer = func(i int32) ([]byte, int64, bool) {
+			return make([]byte, wire.MetadataPieceSize(p.size, i)), p.size, p.asked <= 3
+		}
+	},
+	"dripping": func(p *provider) {
+		p.delay = metaTimeout - time.Second
+		p.answer = func(i int32) ([]byte, int64, bool) {
+			return make([]byte, wire.MetadataPieceSize(p.size, i)), p.size, true
+		}
+	},
+}
+
+// Two hundred liars, all of the honest size or each of its own, larger or smaller: the one
+// who is honest is heard within two minutes, and not held guilty.
+func TestMetadataCrowdOfLiars(t *testing.T) {
+	sizes := map[string]func(i int) int64{
+		"same":    func(int) int64 { return 300_000 },
+		"larger":  func(i int) int64 { return maxMetadata - 20_000*int64(i) },
+		"smaller": func(i int) int64 { return 1000 + 1000*int64(i) },
+	}
+	for way, change := range crowd {
+		for kind, size := range sizes {
+			t.Run(way+" "+kind, func(t *testing.T) {
+				r := newMetaRig(t, 300_000)
+				for i := range 200 {
+					r.join(ofSize(size(i)), change)
+				}
+				honest := r.join()
+				took := r.found(2 * time.Minute)
+				t.Logf("found after %v, %d kB held at most, %d banned", took, r.most>>10, len(r.banned))
+				if slices.Contains(r.banned, honest) {
+					t.Error("who was honest is banned")
+				}
+			})
+		}
+	}
+}
+
 // Endless rejects: a peer is asked less and less, and others serve.
 func TestMetadataRejects(t *testing.T) {
 	r := newMetaRig(t, 300_000)
@@ -530,7 +578,7 @@ func FuzzMetaFetch(f *testing.F) {
 				r.f.data(r.now, id, int32(m>>3&3), int64(m), make([]byte, m))
 			}
 			r.f.next(r.now)
-			if len(r.f.tries) > maxMetaTries || r.held() > maxMetaTries*maxMetadata {
+			if len(r.f.tries) > maxMetaTries || r.held() > maxMetaHeld {
 				t.Fatalf("%d attempts hold %d bytes", len(r.f.tries), r.held())
 			}
 			for _, x := range r.f.tries {
