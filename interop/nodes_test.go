@@ -142,3 +142,30 @@ func (d *mixed) samples() {
 		d.Errorf("libtorrent's samples of shoal's nodes: %v", found)
 	}
 }
+
+// TestFindNodesByAddress has nodes at addresses that look like the world's, where ids
+// have to fit them (BEP 42): libtorrent, which enforces that, takes shoal's.
+func TestFindNodesByAddress(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 90*time.Second)
+	net, err := clients.NewSegment(netip.MustParsePrefix("45.99.99.1/32"), netip.MustParsePrefix("45.0.0.0/8"))
+	s.must(err)
+	const n = 5
+	var ours []netip.AddrPort
+	for i := range n + 1 {
+		h, err := net.Host(netip.PrefixFrom(netip.AddrFrom4([4]byte{45, byte(10 + i), byte(20 + i), 1}), 32))
+		s.must(err)
+		if i == n {
+			theirs, err := clients.StartDHTNodes(s.ctx, filepath.Join(s.dir, "dht"), h, []netip.AddrPort{h.Port(6881)},
+				[]string{"dht_enforce_node_id=true"}, ours[0])
+			s.must(err)
+			s.Cleanup(theirs.Stop)
+			s.must(theirs.Mesh(s.within(time.Minute), n-1, ours...))
+			return
+		}
+		p, err := shoal.DHTServe(s.ctx, filepath.Join(s.dir, fmt.Sprint("serve", i)), h, h.Port(6881), ours[:min(i, 1)]...)
+		s.must(err)
+		s.Cleanup(p.Kill)
+		ours = append(ours, h.Port(6881))
+	}
+}

@@ -52,7 +52,7 @@ func Sniff(keep func(Packet) bool) (*Sniffer, error) {
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &tv),
 	} {
 		if err != nil {
-			syscall.Close(fd)
+			_ = syscall.Close(fd)
 			return nil, fmt.Errorf("packet socket: %w", err)
 		}
 	}
@@ -66,7 +66,7 @@ func (s *Sniffer) run() {
 	for {
 		select {
 		case <-s.done:
-			syscall.Close(s.fd)
+			_ = syscall.Close(s.fd)
 			return
 		default:
 		}
