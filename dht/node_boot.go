@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -254,7 +255,15 @@ type probe struct{}
 
 func (probe) onReply(*Node, *Ctx, *flight, *Msg) {}
 func (probe) onLate(*Node, *Ctx, *flight)        {}
-func (probe) onGone(*Node, *Ctx, *flight, error) {}
+
+// onGone: the table knows already of those who were silent or have another id. There is
+// nothing wrong with a ping, so who answers an error is no better than who is silent.
+func (probe) onGone(n *Node, c *Ctx, f *flight, err error) {
+	var said *RemoteError
+	if f.named && errors.As(err, &said) {
+		n.table.Failed(Contact{f.id, f.to}, c.Now())
+	}
+}
 
 // refresh looks up a bucket that has not changed for long, or has room after joining,
 // and our own id: who joined at the same time as we did is not found by the first lookup.

@@ -78,7 +78,7 @@ func (n *Node) sweep(c *Ctx) {
 // later is at, or just after now if that has passed.
 func later(at, now clock.Time) clock.Time { return max(at, now+1) }
 
-// arrived notes that a node has answered, also with an error.
+// arrived notes that a node has replied.
 func (n *Node) arrived(c *Ctx, f *flight, id ID) {
 	rtt := c.Now().Sub(f.sent)
 	n.rtt.add(rtt)
