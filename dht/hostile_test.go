@@ -467,14 +467,13 @@ func TestPrivateTorrentIsNamedNoMore(t *testing.T) {
 			named++
 		}
 	}
-	x := all[7]
 	_, done := all[9].getPeers(private, func(m *dht.GetPeers) { m.Announce, m.Port = true, 5 })
 	if done.Err != nil {
 		t.Fatal(done.Err)
 	}
 	for _, after := range []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond} {
 		named, silent = 0, netip.AddrPort{}
-		x = all[10+int(after/time.Millisecond)%20]
+		x := all[10+int(after/time.Millisecond)%20]
 		a := x.request(func(id uint64, to actor.Ref[dht.Answer]) dht.Message {
 			return dht.GetPeers{ID: id, Hash: private, Announce: true, Port: 6, Reply: to}
 		})

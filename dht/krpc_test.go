@@ -47,7 +47,7 @@ var packets = []struct {
 	{"announce_peer", "d1:ad2:id20:abcdefghij012345678912:implied_porti1e9:info_hash20:mnopqrstuvwxyz1234564:porti6881e5:token8:aoeusnthe1:q13:announce_peer1:t2:aa1:y1:qe",
 		Msg{Kind: KindQuery, Method: MethodAnnounce, TID: str("aa"), Has: HasID | HasTarget, ID: idA, Target: idM, ImpliedPort: true, Port: 6881, Token: str("aoeusnth")}},
 	{"error", "d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee",
-		Msg{Kind: KindError, TID: str("aa"), Code: CodeGeneric, Text: str("A Generic Error Ocurred")}},
+		Msg{Kind: KindError, TID: str("aa"), Code: CodeGeneric, Text: str("A Generic Error Ocurred")}}, //nolint:misspell // so it stands in BEP 5
 	{"get_peers with all of BEP 32, 33, 43", "d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz1234566:noseedi1e6:scrapei1e4:wantl2:n42:n6ee1:q9:get_peers2:roi1e1:t2:aa1:v4:SH\x01\x021:y1:qe",
 		Msg{Kind: KindQuery, Method: MethodGetPeers, TID: str("aa"), Has: HasID | HasTarget, ID: idA, Target: idM,
 			NoSeed: true, Scrape: true, Want: WantN4 | WantN6, ReadOnly: true, Version: str("SH\x01\x02")}},

@@ -122,11 +122,6 @@ func fakesNearby(m *model, _ *member, target ID) []Contact {
 	return out
 }
 
-// liarsOnly names other liars.
-func liarsOnly(m *model, liar *member, target ID) []Contact {
-	return m.nearest(target, K, func(x *member) bool { return x.liar && x != liar })
-}
-
 // strangers names real addresses under false ids that are close to the target.
 func strangers(m *model, liar *member, target ID) []Contact {
 	out := fakesNearby(m, liar, target)
@@ -165,7 +160,6 @@ type play struct {
 	now                time.Duration
 	seq                int
 	short, long, final time.Duration
-	learned            map[netip.AddrPort]time.Duration
 }
 
 func (m *model) lookup(from *member, target ID, alpha int) *play {

@@ -1,7 +1,6 @@
 package dht_test
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -262,12 +261,3 @@ func median(x []time.Duration) time.Duration {
 	slices.Sort(x)
 	return x[len(x)/2]
 }
-
-func addrs(s ...string) (out []netip.AddrPort) {
-	for _, a := range s {
-		out = append(out, netip.MustParseAddrPort(a))
-	}
-	return out
-}
-
-var _ = fmt.Sprint

@@ -158,7 +158,7 @@ func (n *Node) ownDone(c *Ctx, s *search, err error) {
 
 func (n *Node) joined(c *Ctx, s *search, err error) {
 	switch {
-	case err == ErrStopped:
+	case errors.Is(err, ErrStopped):
 	case err != nil:
 		n.boot.lastErr = "none of " + strconv.Itoa(s.l.queried) + " nodes has answered"
 		before := len(n.boot.addrs)

@@ -15,7 +15,6 @@ type scratch struct {
 	tid     [4]byte
 	seeds   Bloom
 	peers   Bloom
-	nodes   []Contact
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, MaxReceived)} }}

@@ -2,6 +2,7 @@ package dht
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -174,7 +175,7 @@ func (n *Node) drive(c *Ctx, s *search, e lookupEvent) {
 		case askNode:
 			e = proceed{}
 			if !n.ask(c, st.c.Contact, !st.c.unnamed, &leg{s, st.c}, s.job.query) {
-				e = gaveUp{st.c}
+				e = gaveUp(st)
 			}
 		case waiting:
 			return
@@ -232,7 +233,7 @@ func (g *leg) onLate(n *Node, c *Ctx, f *flight) {
 }
 
 func (g *leg) onGone(n *Node, c *Ctx, _ *flight, err error) {
-	if err == errOtherID {
+	if errors.Is(err, errOtherID) {
 		g.s.lied++
 	}
 	n.drive(c, g.s, gaveUp{g.c})

@@ -173,7 +173,7 @@ func extendedFrame(f *transport.Frame) string {
 		i, err := wire.ParseDontHave(f.Payload)
 		return fmt.Sprint("dont-have ", i, either(err == nil, "", "!"))
 	case tpUploadOnly:
-		return fmt.Sprint("upload-only ", f.Payload)
+		return fmt.Sprintf("upload-only %v", f.Payload)
 	}
 	return ""
 }

@@ -256,8 +256,8 @@ func TestMetadataFromAPeerGetsTheVerdictOfAFile(t *testing.T) {
 				tt.provides("a", info, i)
 			}
 			s := tt.stats()
-			switch {
-			case fileErr == nil:
+			switch fileErr {
+			case nil:
 				opened++
 				if s.State == Failed || s.Name != file.Name || !tt.has("disk", "open") {
 					t.Fatalf("%v %s: the file is good", s.State, s.Err)

@@ -69,7 +69,7 @@ func (n *Net) OpenMulticast(group netip.AddrPort, got func(from netip.AddrPort, 
 	m.out = m.in
 	if bind := n.cfg.Bind.Unmap(); bind.IsValid() {
 		if m.out, err = m.listen(network, netip.AddrPortFrom(bind, 0)); err != nil {
-			m.in.Close()
+			_ = m.in.Close() // err says more
 			return nil, err
 		}
 	}
@@ -112,9 +112,9 @@ func (m *Multicast) Send(b []byte) error {
 func (m *Multicast) Close() {
 	m.close.Do(func() {
 		close(m.done)
-		m.in.Close()
+		_ = m.in.Close() // datagrams have no error to lose
 		if m.out != m.in {
-			m.out.Close()
+			_ = m.out.Close()
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (n *Net) openUDP(addr netip.AddrPort) (*udp, error) {
 	u.addr = netip.AddrPortFrom(u.addr.Addr().Unmap(), u.addr.Port())
 	setBuffers(u.conn)
 	if err := u.out.init(u); err != nil {
-		u.conn.Close()
+		_ = u.conn.Close() // err says more
 		return nil, err
 	}
 	return u, nil
@@ -109,7 +109,7 @@ func (u *udp) Send(to netip.AddrPort, b []byte) error {
 func (u *udp) Close() {
 	if u.closed.CompareAndSwap(false, true) {
 		u.out.close()
-		u.conn.Close()
+		_ = u.conn.Close() // datagrams have no error to lose
 	}
 }
 
