@@ -5,7 +5,7 @@ package archtest
 var decoders = DecoderTable{
 	Packages: []string{
 		"bencode", "metainfo", "wire", "internal/bits", "pex", "lsd", "dht", "tracker",
-		"tracker/server", "transport", "storage", "engine",
+		"tracker/server", "transport", "transport/utp", "storage", "engine",
 	},
 	Fuzzed: map[string]string{
 		"bencode.Parse":       "FuzzParse",
@@ -64,6 +64,8 @@ var decoders = DecoderTable{
 		"transport.reader.parse": "FuzzLink",
 		"transport.Greet":        "FuzzHandshake",
 		"transport.Classify":     "FuzzClassify",
+
+		"transport/utp.Parse": "FuzzParse",
 
 		"storage.readState":   "FuzzReadState",
 		"storage.parseRecord": "FuzzReadRecords",

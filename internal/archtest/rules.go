@@ -54,7 +54,7 @@ var outside = map[string][]string{
 
 // pure packages turn values into values: no sockets, files, locks, clock or global
 // randomness, and they do not know that actors exist.
-var pure = []string{"bencode", "metainfo", "wire", "picker", "choker", "pex", "transport/mse"}
+var pure = []string{"bencode", "metainfo", "wire", "picker", "choker", "pex", "transport/mse", "transport/utp"}
 
 // impure imports, forbidden in pure packages. A trailing slash covers the folder.
 var impure = []string{
