@@ -100,8 +100,15 @@ func (s *store) writeInto(h *handle, i int32, bufs [][]byte, at int64, past bool
 	s.logMu.Lock()
 	f := &s.seen[i]
 	if f.known && info.Size < f.size {
-		s.logMu.Unlock()
-		return errShort
+		// Another writer may have made it longer since we looked. What is known now was
+		// seen before now.
+		if info, err = h.Stat(); err == nil && info.Size < f.size {
+			err = errShort
+		}
+		if err != nil {
+			s.logMu.Unlock()
+			return err
+		}
 	}
 	if !f.known {
 		s.noteSeen(i, info)

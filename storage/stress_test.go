@@ -76,7 +76,7 @@ func (s *stressed) done(m Message) {
 
 // live downloads, reads, moves, renames and checks, all at once with the others.
 func (s *stressed) live(rng *rand.Rand) {
-	s.l.send(Open{ID: s.id, Info: s.tt.Torrent, Dir: s.dir, Options: Options{IncompleteSuffix: ".part"}, Reply: actor.FuncRef(s.answer)})
+	s.l.send(Open{ID: s.id, Info: s.tt.Torrent, Dir: s.dir, Options: Options{IncompleteSuffix: ".part", Allocation: Allocation(s.id % 2)}, Reply: actor.FuncRef(s.answer)})
 	if o := stressAnswer[Opened](s); o.Err != nil {
 		s.t.Errorf("open: %v", o.Err)
 		return
