@@ -52,17 +52,32 @@ func (f *metaFetch) expire(now clock.Time) {
 
 // begin starts as many attempts as may be under way; those that do not get on make room.
 func (f *metaFetch) begin(now clock.Time) {
-	waiting := f.waiting()
-	for _, k := range waiting {
-		if len(f.tries) >= maxMetaTries {
+	for _, k := range f.waiting() {
+		for !f.room(k) {
 			i := slices.IndexFunc(f.tries, func(t *metaTry) bool { return f.overdue(t) <= now })
 			if i < 0 {
-				return
+				break
 			}
 			f.giveUp(f.tries[i])
 		}
-		f.tries = append(f.tries, &metaTry{metaKey: k, pieces: make([]metaPiece, wire.MetadataPieces(k.size)), since: now, moved: now})
+		if f.room(k) {
+			f.tries = append(f.tries, &metaTry{metaKey: k, pieces: make([]metaPiece, wire.MetadataPieces(k.size)), since: now, moved: now})
+		}
 	}
+}
+
+// room reports whether an attempt may begin. One that was given up before begins only if
+// all of it has room beside the others: who was the slowest would be that again and again,
+// and what it sends be thrown away.
+func (f *metaFetch) room(k metaKey) bool {
+	if len(f.tries) >= maxMetaTries {
+		return false
+	}
+	sum := k.size
+	for _, t := range f.tries {
+		sum += t.size
+	}
+	return f.over[k] == 0 || sum <= maxMetaHeld
 }
 
 // overdue is when an attempt gives way to one that waits.

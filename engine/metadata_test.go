@@ -393,6 +393,32 @@ func TestMetadataCrowdOfLiars(t *testing.T) {
 	}
 }
 
+// Many who send garbage as fast as they can, together more than is held at a time: little
+// of it is asked for twice, and all of them are found out.
+func TestMetadataCrowdIsNotAskedAgain(t *testing.T) {
+	r := newMetaRig(t, 300_000)
+	asked := 0
+	for i := range 20 {
+		r.join(ofSize(maxMetadata-int64(i)), func(p *provider) {
+			p.answer = func(i int32) ([]byte, int64, bool) {
+				asked++
+				return make([]byte, wire.MetadataPieceSize(p.size, i)), p.size, true
+			}
+		})
+	}
+	for len(r.banned) < 20 {
+		if r.step(); r.now > clock.Time(2*time.Hour) {
+			t.Fatalf("%d banned in an hour, asked %d times", len(r.banned), asked)
+		}
+	}
+	if r.most > maxMetaHeld {
+		t.Errorf("%d bytes were held", r.most)
+	}
+	if most := 2 * 20 * maxMetadata / wire.MetadataPiece; asked > most {
+		t.Errorf("asked %d times, want %d at most", asked, most)
+	}
+}
+
 // Endless rejects: a peer is asked less and less, and others serve.
 func TestMetadataRejects(t *testing.T) {
 	r := newMetaRig(t, 300_000)

@@ -22,7 +22,8 @@ type moves struct {
 
 // note takes a snapshot; done is whether uploading is what it is about.
 func (m *moves) note(s *engine.TorrentStats, done bool, now time.Time) {
-	mark := [4]int64{s.Done + s.Down, s.Rehashed, 0, int64(s.MetadataDone)}
+	// Metadata that turns out wrong is thrown away and begun anew, which is no progress.
+	mark := [4]int64{s.Done + s.Down, s.Rehashed, 0, max(m.mark[3], int64(s.MetadataDone))}
 	if done {
 		mark[2] = s.Up
 	}
