@@ -276,7 +276,7 @@ func (j *job) offer(piece int32, h picker.Hint) bool {
 	if !j.t.pieces.l.Valid(i) {
 		return true
 	}
-	if j.t.pieces.partial(i) == nil && !j.t.mayOpen() {
+	if j.t.pieces.partial(i) == nil && !j.mayBegin() {
 		return false
 	}
 	j.accept(i, h)
@@ -305,13 +305,16 @@ func (j *job) open(i metainfo.PieceIndex, h picker.Hint) *partial {
 	a := p.partial(i)
 	whole := j.p.parole || h&picker.Whole != 0
 	switch {
-	case a == nil && !j.t.mayOpen():
+	case a == nil && !j.mayBegin():
 		return nil
 	case a == nil:
 		return j.begin(i, whole)
 	case a.owner == j.p.id:
 		return a
 	case a.owner == 0 && a.untouched():
+		if j.onTrial() {
+			return nil
+		}
 		j.own(a, whole)
 		return a
 	case whole || a.parole:
@@ -324,6 +327,16 @@ func (j *job) open(i metainfo.PieceIndex, h picker.Hint) *partial {
 	}
 	return a
 }
+
+// trialPieces is how many pieces a peer may have begun of whom none has been verified
+// yet: a fast liar would have sent many before the first is judged.
+const trialPieces = 2
+
+// onTrial reports whether the peer has begun that many. It goes on when one is judged.
+func (j *job) onTrial() bool { return !j.p.proven && len(j.p.mine) >= trialPieces }
+
+// mayBegin reports whether the peer may begin another piece.
+func (j *job) mayBegin() bool { return j.t.mayOpen() && !j.onTrial() }
 
 // joinAfter is how long a peer must wait that has proved nothing yet.
 const joinAfter = 5 * time.Second

@@ -421,3 +421,17 @@ func BenchmarkEndgameAmongManyIdlePeers(b *testing.B) {
 		tt.forget()
 	}
 }
+
+func TestWhoHasProvedNothingBeginsTwoPieces(t *testing.T) {
+	tt := leeching(t, func(tt *testTorrent) { tt.unknown = true })
+	tt.seed("a")
+	tt.forget()
+	tt.need("a", 12)
+	tt.want("a", "two pieces are a stranger's trial", "ask 0:0+4", "ask 1:0+4")
+	tt.need("a", 8)
+	tt.wantIdle("there is no third", "a")
+	tt.deliver("a", "0:0+4", "1:0+2")
+	tt.wantIdle("one that is complete has not been judged", "a")
+	tt.pieceOK(0)
+	tt.want("a", "it has proved itself, and goes on by itself", "have 0", "ask 2:0+4", "ask 3:0+4")
+}
