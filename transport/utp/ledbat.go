@@ -15,6 +15,10 @@ const (
 	slowdownEvery = 20 * time.Second
 	slowdownShare = 9
 	slowdownRTTs  = 2
+	// slowdownPayload is what packets carry meanwhile, in bytes. Small ones spend
+	// no time on the wire of a slow link: the base that they find is comparable
+	// to the one that others found with their SYN.
+	slowdownPayload = 128
 )
 
 // ledbat is the congestion window after RFC 6817, in bytes of payload.
@@ -48,13 +52,24 @@ func newLedbat(c *Config, packet int) ledbat {
 // bytes is the congestion window.
 func (l *ledbat) bytes() int64 { return l.cwnd >> fracBits }
 
+// room is how much may be under way now.
+func (l *ledbat) room(now Time) int64 {
+	if l.slow(now) {
+		return 2 * slowdownPayload
+	}
+	return l.bytes()
+}
+
+// slow reports whether a slowdown empties the queue now.
+func (l *ledbat) slow(now Time) bool { return now.Before(l.slowEnds) }
+
 func (l *ledbat) set(n, least int64) { l.cwnd = min(max(n, least), maxCwnd) << fracBits }
 
 // acked grows or shrinks the window. bytes is what this packet acknowledged, delay the
 // queueing delay, packet the payload of a full packet; sentAt is when the newest of
 // the acknowledged packets was sent.
 func (l *ledbat) acked(bytes int64, delay Duration, packet int, sentAt Time, r *rtt, now Time) {
-	if bytes == 0 || now.Before(l.slowEnds) {
+	if bytes == 0 || l.slow(now) {
 		return
 	}
 	// "cwnd is not grown unless saturated": the window has been full since.

@@ -8,6 +8,7 @@ type lossState struct {
 	cutOrder  uint64   // transmissions before it belong to a loss that has been paid for
 	reorder   Duration // how much longer than a round trip a gap may last; grows with needless repetitions
 	reorderAt Time     // when to look again for that
+	urgent    bool     // after a cut one repetition goes at once (RFC 6675, section 5, step 4.3)
 	repeated  int      // acknowledgements in a row that said nothing new
 }
 
@@ -68,6 +69,7 @@ func (m *Machine) markLost(s *segment, now Time) {
 		return
 	}
 	m.loss.cutOrder = m.loss.order + 1
+	m.loss.urgent = true
 	m.stats.Cuts++
 	m.cc.lost(m.mtu.payload(), now)
 }

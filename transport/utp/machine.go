@@ -272,7 +272,7 @@ func (m *Machine) end(err error) {
 	m.phase, m.err = Closed, err
 	m.recv.clear()
 	end := m.send.end
-	m.send = sendQueue{base: m.send.base, nextSeq: m.send.nextSeq, next: end, end: end}
+	m.send = sendQueue{base: m.send.nextSeq, nextSeq: m.send.nextSeq, next: end, end: end}
 	m.out.rtoAt, m.out.giveUpAt, m.loss.reorderAt = clockNever, clockNever, clockNever
 	m.out.ackDue, m.out.synDue = false, false
 }

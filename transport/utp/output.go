@@ -154,9 +154,10 @@ func (m *Machine) resend(now Time, alloc Alloc) bool {
 		if !s.lost || s.acked {
 			continue
 		}
-		if !m.fits(int64(s.size), now) || !m.transmit(seq, s, int(s.size)+HeaderSize, now, alloc) {
+		if !m.loss.urgent && !m.fits(int64(s.size), now) || !m.transmit(seq, s, int(s.size)+HeaderSize, now, alloc) {
 			return false
 		}
+		m.loss.urgent = false
 		m.stats.Resent++
 	}
 	return m.send.lost == 0
@@ -164,7 +165,7 @@ func (m *Machine) resend(now Time, alloc Alloc) bool {
 
 // fits reports whether the congestion window has room; one packet always may go.
 func (m *Machine) fits(n int64, now Time) bool {
-	if m.send.inflight > 0 && m.send.inflight+n > m.cc.bytes() {
+	if m.send.inflight > 0 && m.send.inflight+n > m.cc.room(now) {
 		m.cc.limitedAt = now
 		return false
 	}
@@ -174,6 +175,9 @@ func (m *Machine) fits(n int64, now Time) bool {
 // nextSize is how many bytes of new data the next packet carries, 0 for none now.
 func (m *Machine) nextSize(now Time) int {
 	full := int64(m.mtu.payload())
+	if m.cc.slow(now) {
+		full = min(full, slowdownPayload)
+	}
 	n := min(m.send.pending(), full)
 	if n == 0 || m.send.count() >= maxFlight || n < full && m.nagle() {
 		return 0
@@ -233,7 +237,7 @@ func (m *Machine) sendNew(n int, now Time, alloc Alloc) bool {
 		m.mtu.sent()
 		m.stats.ProbesSent++
 	}
-	if n < m.mtu.payload() {
+	if m.send.pending() == 0 && n < m.mtu.payload() {
 		m.out.small, m.out.lastSmall = true, seq
 	}
 	m.fill(b, seq, s, now)

@@ -51,14 +51,14 @@ type end struct {
 	path  path
 	cfg   *Config
 
-	toWrite  int64 // bytes yet to be written
-	salt     byte  // of the stream that it writes
-	written  int64
-	got      int64
-	closeAt  int64 // closes when it has read so much and written all; -1 never
-	closing  bool
-	atOutput func() // called before each output
-	reads    bool   // grants everything that it reads again
+	toWrite   int64 // bytes yet to be written
+	salt      byte  // of the stream that it writes
+	written   int64
+	got       int64
+	closeAt   int64 // closes when it has read so much and written all; -1 never
+	closing   bool
+	atOutput  func() // called before each output
+	unchecked bool   // packets are damaged on their way
 }
 
 // stream is the byte at offset off of the stream with the salt.
@@ -88,8 +88,8 @@ func (p *packets) Pop() any {
 
 // connect makes two ends; the first dials.
 func (w *world) connect(cfg *Config, there, back path) (*end, *end) {
-	a := &end{w: w, name: "a", path: there, cfg: cfg, salt: 1, closeAt: -1, reads: true}
-	b := &end{w: w, name: "b", path: back, cfg: cfg, salt: 101, closeAt: -1, reads: true}
+	a := &end{w: w, name: "a", path: there, cfg: cfg, salt: 1, closeAt: -1}
+	b := &end{w: w, name: "b", path: back, cfg: cfg, salt: 101, closeAt: -1}
 	a.other, b.other = b, a
 	a.m = Dial(cfg, uint16(w.rng.Uint32()), uint16(w.rng.Uint32()), w.now)
 	a.m.Allow(Unlimited)
@@ -138,6 +138,9 @@ func (e *end) lend(n int, probe bool) []byte {
 
 func (e *end) deliver(b []byte) {
 	for i, x := range b {
+		if e.unchecked {
+			break
+		}
 		if want := stream(e.other.salt, e.got+int64(i)); x != want {
 			e.w.t.Fatalf("%s: byte %d of the stream is %d, want %d", e.name, e.got+int64(i), x, want)
 		}
@@ -149,7 +152,10 @@ func (e *end) deliver(b []byte) {
 func (e *end) receive(b []byte) {
 	p, err := Parse(b)
 	if err != nil {
-		e.w.t.Fatalf("%s: %v", e.name, err)
+		if !e.unchecked {
+			e.w.t.Fatalf("%s: %v", e.name, err)
+		}
+		return
 	}
 	if e.m == nil {
 		if p.Type != Syn {
@@ -157,6 +163,12 @@ func (e *end) receive(b []byte) {
 		}
 		e.m = Accept(e.cfg, &p, uint16(e.w.rng.Uint32()), e.w.now)
 		e.m.Allow(Unlimited)
+		return
+	}
+	if e.m.Phase() == Closed {
+		if p.Type != Reset {
+			PutReset(e.lend(HeaderSize, false), &p, uint16(e.w.rng.Uint32()), e.w.now)
+		}
 		return
 	}
 	e.m.Receive(&p, e.w.now, e.deliver)
