@@ -65,7 +65,8 @@ var decoders = DecoderTable{
 		"transport.Greet":        "FuzzHandshake",
 		"transport.Classify":     "FuzzClassify",
 
-		"transport/utp.Parse": "FuzzParse",
+		"transport/utp.Parse":           "FuzzParse",
+		"transport/utp.Machine.Receive": "FuzzMachine",
 
 		"storage.readState":   "FuzzReadState",
 		"storage.parseRecord": "FuzzReadRecords",

@@ -94,7 +94,6 @@ type outState struct {
 	finSent    bool   // a segment holds it
 	persist    bool   // one byte may go into a closed window
 	resetSeq   uint16 // what a RESET acknowledges
-	advertised int64  // window told last
 	right      int64  // offset of the stream up to which the remote may send
 	peerWindow int64  // of the remote, bytes
 	lastSmall  uint16 // newest segment that was not full (Nagle), while small

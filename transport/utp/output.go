@@ -121,7 +121,6 @@ func (m *Machine) packet(alloc Alloc, n int, probe bool, now Time) []byte {
 // header fills what all packets have, and remembers the window that it tells.
 func (m *Machine) header(t Type, seq uint16, now Time) Header {
 	window := m.recv.window(m.cfg.window())
-	m.out.advertised = window
 	m.out.right = m.recv.delivered + m.recv.kept + window
 	return Header{
 		Type: t, ConnID: m.sendID, Timestamp: micros(now), Diff: m.clocks.reply,
