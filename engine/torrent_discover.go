@@ -34,14 +34,14 @@ type discovery struct {
 	lastID  uint64
 	waiting bool // for a turn
 	turn    bool // it is our turn
-	asked   bool // nodes have heard of the torrent
 	began   actor.Time
 	next    actor.Time // of the next lookup
 	gap     time.Duration
 	armedAt actor.Time // when tickDiscover comes, if it is armed
 	joined  actor.Ref[lsd.Message]
-	named   bool // the torrent's own nodes have been passed on
-	ports   int  // nodes passed on
+	silent  [2]actor.Ref[dht.Message] // nodes that know that the torrent is not to be named
+	named   bool                      // the torrent's own nodes have been passed on
+	ports   int                       // nodes passed on
 	tally   tally
 	replies [2]actor.Ref[dht.Answer] // made once
 	found   actor.Ref[lsd.Found]
@@ -94,6 +94,7 @@ func (t *torrent) mayLSD() bool { return !t.private() && !t.cfg.noLSD }
 // discover takes the next step of the search. It is called after every batch.
 func (t *torrent) discover(c *actor.Ctx[torrentMsg]) {
 	t.joinLSD()
+	t.keepSilence()
 	d := &t.disc
 	if !t.mayConnect() || !t.mayDHT() {
 		t.endLookups()
@@ -152,7 +153,6 @@ func (t *torrent) onTurn(c *actor.Ctx[torrentMsg]) {
 		d.at.finders.Tell(turnOver{t.self.ID()})
 		return
 	}
-	d.asked = true
 	d.waiting, d.turn, d.began = false, true, max(c.Now(), 1)
 	for i, at := range d.at.dht {
 		if at.IsZero() {

@@ -294,6 +294,12 @@ func TestPrivateTorrentsAskTrackersOnly(t *testing.T) {
 					t.Errorf("%d addresses were taken", n)
 				}
 			}
+			if name == "by its metadata" {
+				tt.want("dht4", "the nodes know that it is not to be named", "forget")
+				tt.want("dht6", "the nodes know that it is not to be named", "forget")
+				a.told(func(s *sources) { s.dht[0] = actor.FuncRef(func(m dht.Message) { a.onDHT(0, m) }) })
+				tt.want("dht4", "a new one is told, too", "forget")
+			}
 			wantSilence(t, tt, "a private torrent")
 			for _, s := range tt.stats().Sources[1:4] {
 				if s.On || !strings.HasPrefix(s.State, "off") {
@@ -337,6 +343,7 @@ func TestATorrentThatTurnsOutPrivate(t *testing.T) {
 	a.endBoth()
 	a.found(0, "45.1.1.5:1")
 	a.told(func(s *sources) { s.dht[0] = actor.FuncRef(func(m dht.Message) { a.onDHT(0, m) }); s.dhtUp = true })
+	tt.want("dht4", "a node that is made anew is told", "forget")
 	wantSilence(t, tt, "afterwards")
 	if n := tt.stats().Known; n > 2 {
 		t.Errorf("%d addresses", n)

@@ -48,8 +48,21 @@ func (t *torrent) becamePrivate(_ *actor.Ctx[torrentMsg]) {
 // there from now on names the torrent.
 func (t *torrent) forgetAbroad() {
 	t.endDiscovery()
-	for _, at := range t.disc.at.dht {
-		if t.disc.asked && !at.IsZero() {
+	t.silenceNodes()
+}
+
+// keepSilence lets nodes that are new know, too, that a private torrent is not to be
+// named: others may ask them for it, and announce it to them.
+func (t *torrent) keepSilence() {
+	if t.known() && t.cfg.meta.Private || t.disc.silent != [2]actor.Ref[dht.Message]{} {
+		t.silenceNodes()
+	}
+}
+
+func (t *torrent) silenceNodes() {
+	for i, at := range t.disc.at.dht {
+		if !at.IsZero() && at != t.disc.silent[i] {
+			t.disc.silent[i] = at
 			at.Tell(dht.Forget{Hash: t.wireHash()})
 		}
 	}
