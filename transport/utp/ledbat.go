@@ -13,8 +13,7 @@ const (
 	// slowdownEvery is the least time between two slowdowns; a slowdown costs
 	// some round trips, so it also takes slowdownShare times as long to come back.
 	slowdownEvery = 20 * time.Second
-	slowdownShare = 9
-	slowdownRTTs  = 2
+	slowdownShare = 20
 	// slowdownPayload is what packets carry meanwhile, in bytes. Small ones spend
 	// no time on the wire of a slow link: the base that they find is comparable
 	// to the one that others found with their SYN.
@@ -137,8 +136,9 @@ func (l *ledbat) endSlowStart(now Time) {
 	}
 }
 
-// maySlowDown begins a slowdown if its time has come: the window is the least for two
-// round trips, then slow start up to what it was. Without a standing queue there is
+// maySlowDown begins a slowdown if its time has come: next to nothing is sent for a
+// round trip, in which the queue empties, and for the least round trip, in which that is
+// seen; then slow start up to what the window was. Without a standing queue there is
 // nothing to empty.
 func (l *ledbat) maySlowDown(delay Duration, least int64, limited bool, r *rtt, now Time) {
 	if l.plain || !limited || l.slowAt == 0 || now.Before(l.slowAt) || delay < l.target/2 {
@@ -148,7 +148,7 @@ func (l *ledbat) maySlowDown(delay Duration, least int64, limited bool, r *rtt, 
 	l.set(least, least)
 	l.slowStart = true
 	l.slowdowns++
-	l.slowFrom, l.slowEnds = now, now.Add(slowdownRTTs*r.orInitial())
+	l.slowFrom, l.slowEnds = now, now.Add(r.orInitial()+r.least)
 }
 
 // lost halves the window. The caller sees to it that this happens once a round trip.

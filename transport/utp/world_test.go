@@ -113,9 +113,9 @@ func (e *end) output() {
 	e.m.Output(e.w.now, e.lend)
 }
 
-// feed keeps up to 256 KiB in the machine's hands.
+// feed keeps up to 1 MiB in the machine's hands.
 func (e *end) feed() {
-	for e.toWrite > 0 && e.m.Pending() < 256<<10 {
+	for e.toWrite > 0 && e.m.Pending() < 1<<20 {
 		b := make([]byte, min(e.toWrite, 16<<10))
 		for i := range b {
 			b[i] = stream(e.salt, e.written+int64(i))
