@@ -98,6 +98,7 @@ func (m *Machine) progress(now Time) {
 	} else {
 		m.cc.idleAt = now
 	}
+	m.setTail(now)
 	if m.phase != Closing {
 		return
 	}

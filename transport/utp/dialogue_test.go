@@ -14,16 +14,19 @@ var profiles = []struct {
 	path  noisy
 	bytes int64
 	limit Duration // of virtual time
+	stall Duration // longest silence of the stream while it flows: 3 timeouts, mostly
 }{
-	{"clean", noisy{delay: 10 * ms}, 2 << 20, 10 * time.Second},
-	{"50 ms, 0.5 % loss", noisy{delay: 25 * ms, loss: 0.005}, 1 << 20, 30 * time.Second},
-	{"200 ms, 1 % loss", noisy{delay: 100 * ms, loss: 0.01}, 1 << 20, 120 * time.Second},
-	{"10 ms, reordered and repeated", noisy{delay: 5 * ms, late: 0.1, lateBy: 5 * ms, dup: 0.05}, 2 << 20, 20 * time.Second},
-	{"jitter", noisy{delay: 5 * ms, jitter: 30 * ms}, 256 << 10, 60 * time.Second},
-	{"20 % loss", noisy{delay: 10 * ms, loss: 0.2}, 96 << 10, 300 * time.Second},
-	{"black hole at 1,280", noisy{delay: 10 * ms, mtu: 1280}, 1 << 20, 10 * time.Second},
-	{"black hole at 560, 2 % loss", noisy{delay: 10 * ms, mtu: 560, loss: 0.02}, 256 << 10, 60 * time.Second},
-	{"everything", noisy{delay: 30 * ms, jitter: 10 * ms, late: 0.05, lateBy: 50 * ms, dup: 0.05, loss: 0.03, mtu: 1000}, 128 << 10, 120 * time.Second},
+	{"clean", noisy{delay: 10 * ms}, 2 << 20, 10 * time.Second, 1500 * ms},
+	{"50 ms, 0.5 % loss", noisy{delay: 25 * ms, loss: 0.005}, 1 << 20, 30 * time.Second, 1500 * ms},
+	{"200 ms, 1 % loss", noisy{delay: 100 * ms, loss: 0.01}, 1 << 20, 120 * time.Second, 1500 * ms},
+	{"10 ms, reordered and repeated", noisy{delay: 5 * ms, late: 0.1, lateBy: 5 * ms, dup: 0.05}, 2 << 20, 20 * time.Second, 1500 * ms},
+	{"jitter", noisy{delay: 5 * ms, jitter: 30 * ms}, 256 << 10, 60 * time.Second, 1500 * ms},
+	{"20 % loss", noisy{delay: 10 * ms, loss: 0.2}, 96 << 10, 300 * time.Second, 20 * time.Second},
+	{"black hole at 1,280", noisy{delay: 10 * ms, mtu: 1280}, 1 << 20, 10 * time.Second, 1500 * ms},
+	{"black hole at 560, 2 % loss", noisy{delay: 10 * ms, mtu: 560, loss: 0.02}, 256 << 10, 60 * time.Second, 1500 * ms},
+	{"dark for 3 s", noisy{delay: 25 * ms, dark: func(now Time) bool { return now > Time(1300*ms) && now < Time(4300*ms) }},
+		4 << 20, 20 * time.Second, 6 * time.Second},
+	{"everything", noisy{delay: 30 * ms, jitter: 10 * ms, late: 0.05, lateBy: 50 * ms, dup: 0.05, loss: 0.03, mtu: 1000}, 128 << 10, 120 * time.Second, 1500 * ms},
 }
 
 // TestProfiles sends a known stream both ways over each path; the program's bytes are
@@ -32,8 +35,8 @@ func TestProfiles(t *testing.T) {
 	for _, p := range profiles {
 		t.Run(p.name, func(t *testing.T) {
 			for seed := range uint64(3) {
-				once, took := exchange(t, seed, p.path, p.bytes, p.limit)
-				again, _ := exchange(t, seed, p.path, p.bytes, p.limit)
+				once, took := exchange(t, seed, p.path, p.bytes, p.limit, p.stall)
+				again, _ := exchange(t, seed, p.path, p.bytes, p.limit, p.stall)
 				if once != again {
 					t.Errorf("seed %d: two runs differ", seed)
 				}
@@ -43,7 +46,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func exchange(t *testing.T, seed uint64, path noisy, bytes int64, limit Duration) (string, Duration) {
+func exchange(t *testing.T, seed uint64, path noisy, bytes int64, limit, stall Duration) (string, Duration) {
 	t.Helper()
 	w := newWorld(t, seed)
 	there, back := path, path
@@ -56,6 +59,9 @@ func exchange(t *testing.T, seed uint64, path noisy, bytes int64, limit Duration
 			seed, limit, bytes, a.got, b.got, a.m.Phase(), a.m.Stats(), b.m.Phase(), b.m.Stats())
 	}
 	took := w.now.Sub(began)
+	if longest := max(a.silence, b.silence); longest > stall {
+		t.Errorf("seed %d: nothing came for %v", seed, longest)
+	}
 	if !w.run(time.Minute, func() bool { return a.m.Phase() == Closed && b.m.Phase() == Closed }) {
 		t.Fatalf("seed %d: not closed: a %s, b %s", seed, a.m.Phase(), b.m.Phase())
 	}
@@ -68,7 +74,7 @@ func exchange(t *testing.T, seed uint64, path noisy, bytes int64, limit Duration
 		}
 	}
 	if seed == 0 {
-		t.Logf("a: %+v size %d rtt %v", a.m.Stats(), a.m.PacketSize(), a.m.RTT())
+		t.Logf("longest silence %v; a: %+v size %d rtt %v", max(a.silence, b.silence), a.m.Stats(), a.m.PacketSize(), a.m.RTT())
 	}
 	return fmt.Sprintf("%x %v", w.trace.Sum64(), w.now), took
 }

@@ -159,12 +159,23 @@ func TestLateIsNotLost(t *testing.T) {
 	}
 }
 
-// Timeouts double from 500 ms, send one packet each, and in the end give up.
+// Silence has the last packet sent again after two round trips. Timeouts double from
+// 500 ms, send one packet each, and in the end give up.
 func TestTimeouts(t *testing.T) {
 	d := open(t, 10)
 	d.m.Write(make([]byte, 5*packetPayload))
-	d.hears(Data, Data, Data, Data, Data)
-	for i, want := range []Duration{500 * ms, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
+	ps := d.hears(Data, Data, Data, Data, Data)
+	began := d.now
+	d.waits(20 * ms)
+	if p := d.hears(Data)[0]; p.Seq != ps[4].Seq || d.m.Stats().Cuts != 0 {
+		t.Errorf("%+v, %+v", p.Header, d.m.Stats())
+	}
+	d.waits(500 * ms)
+	d.hears(Data)
+	if d.now != began.Add(500*ms) {
+		t.Errorf("first timeout after %v", d.now.Sub(began))
+	}
+	for i, want := range []Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
 		if at := d.m.Deadline(); at != d.now.Add(want) {
 			t.Fatalf("timeout %d after %v, want %v", i, at.Sub(d.now), want)
 		}
@@ -361,5 +372,26 @@ func TestReorderCaps(t *testing.T) {
 	}
 	if p := d.hears(State)[0]; len(p.SACK) != maxReorder/8 || p.SACK[127] != 1<<6 {
 		t.Errorf("SACK %v", p.SACK)
+	}
+}
+
+// The end of a flight that is lost whole but for its beginning comes back without a
+// timeout: the last packet goes again, its SACK shows the others.
+func TestLostTail(t *testing.T) {
+	d := open(t, 20)
+	d.m.Write(make([]byte, 8*packetPayload))
+	first := d.heard()[0].Seq
+	d.passes(10 * ms)
+	d.say(from(State, theirSeq, first+3)) // four of eight
+	d.hears()
+	d.waits(25 * ms)
+	if p := d.hears(Data)[0]; p.Seq != first+7 {
+		t.Fatalf("%+v", p.Header)
+	}
+	d.passes(10 * ms)
+	d.sayExt(from(State, theirSeq, first+3), extSACK, sackOf(0b100, 0, 0, 0)...)
+	ps := d.hears(Data, Data, Data)
+	if ps[0].Seq != first+4 || ps[2].Seq != first+6 || d.m.Stats().Cuts != 1 || d.m.Stats().Timeouts != 0 {
+		t.Errorf("%+v, %+v", ps[0].Header, d.m.Stats())
 	}
 }

@@ -60,7 +60,13 @@ func (m *Machine) onFirst(p *Packet, now Time) bool {
 		m.out.ackDue = true // once more: they have not seen our STATE
 	case p.Type == Reset && m.resetFits(p):
 		m.end(ErrReset)
-	case p.Type != Syn && p.Type != Reset && p.ConnID == m.recvID && p.Ack == m.send.base-1:
+	case p.Type != Syn && p.Type != Reset && p.ConnID == m.recvID && (p.Ack == m.send.base-1 || p.Ack == m.send.base):
+		if p.Ack == m.send.base {
+			// Some follow the diagram of BEP 29, where the STATE takes a
+			// number, and expect our first DATA behind it.
+			m.send.base++
+			m.send.nextSeq++
+		}
 		m.phase = Connected
 		m.out.giveUpAt = clockNever
 		if m.out.closing {

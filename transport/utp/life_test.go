@@ -86,8 +86,8 @@ func TestNothingIsReflected(t *testing.T) {
 		out += len(d.hears(State))
 	}
 	for _, h := range []Header{
-		{Type: Syn, ConnID: 77, Seq: theirSeq},               // another connection
-		{Type: Data, ConnID: 78, Seq: theirSeq, Ack: ourSeq}, // a number that we have not said
+		{Type: Syn, ConnID: 77, Seq: theirSeq},                   // another connection
+		{Type: Data, ConnID: 78, Seq: theirSeq, Ack: ourSeq + 1}, // a number that we have not said
 		{Type: Data, ConnID: 78, Seq: theirSeq, Ack: 0},
 		{Type: Data, ConnID: 77, Seq: theirSeq, Ack: ourSeq - 1},
 	} {
@@ -113,6 +113,17 @@ func TestAccept(t *testing.T) {
 	}
 	if string(d.got) != "hello" || d.m.Phase() != Connected {
 		t.Errorf("got %q, %s", d.got, d.m.Phase())
+	}
+}
+
+// By the diagram of BEP 29 our STATE took a sequence number. Who believes that is
+// answered behind it.
+func TestAcceptByTheDiagram(t *testing.T) {
+	d, state := accepted(t)
+	d.m.Write([]byte("welcome"))
+	d.say(Header{Type: Data, ConnID: 78, Seq: theirSeq, Ack: state.Seq, Window: 1000}, []byte("hello")...)
+	if p := d.hears(Data)[0]; p.Seq != state.Seq+1 || string(d.got) != "hello" {
+		t.Errorf("%+v, got %q", p.Header, d.got)
 	}
 }
 

@@ -1,5 +1,14 @@
 package utp
 
+import "time"
+
+// tailDelay is how much longer than two round trips a lone packet may take: remotes may
+// hold back its acknowledgement. tailLeast is the least wait in any case.
+const (
+	tailDelay = 100 * time.Millisecond
+	tailLeast = 10 * time.Millisecond
+)
+
 const dupThreshold = 3 // packets acknowledged past one that count it as lost (BEP 29, "packet loss")
 
 // lossState is what tells loss from reordering, and keeps cuts of the window apart.
@@ -9,6 +18,8 @@ type lossState struct {
 	reorder   Duration // how much longer than a round trip a gap may last; grows with needless repetitions
 	reorderAt Time     // when to look again for that
 	urgent    bool     // after a cut one repetition goes at once (RFC 6675, section 5, step 4.3)
+	tail      bool     // what goes next is that repetition
+	tailAt    Time     // when the end of a silent flight is sent again, once
 	repeated  int      // acknowledgements in a row that said nothing new
 }
 
@@ -19,13 +30,17 @@ func (m *Machine) detectLoss(now Time) {
 	m.loss.reorderAt = clockNever
 	// With less under way, fewer can overtake (RFC 5827, early retransmit).
 	need := min(max(m.send.count()-1, 1), dupThreshold)
+	newest := Time(-1) // when the newest of the acknowledged was sent
 	for n := m.send.count(); n > 0; n-- {
 		s := m.send.at(m.send.base + uint16(n-1))
 		if s.acked {
 			insertOrder(&last, s.order)
+			newest = max(newest, s.sentAt)
 			continue
 		}
-		if s.lost || s.order >= last[need-1] {
+		// One that was sent more than a round trip later is as good as three.
+		overtaken := s.order < last[need-1] || newest > s.sentAt.Add(m.rtt.smooth)
+		if s.lost || !overtaken {
 			continue
 		}
 		if due := s.sentAt.Add(m.rtt.last + m.loss.reorder); m.loss.reorder > 0 && now.Before(due) {
@@ -108,11 +123,51 @@ func (m *Machine) timers(now Time) {
 	if !now.Before(m.out.rtoAt) {
 		m.onTimeout(now)
 	}
+	if !now.Before(m.loss.tailAt) {
+		m.onTail()
+	}
 	if m.phase == Connected && now.Sub(m.out.lastSentAt) >= keepAlive {
 		m.out.ackDue = true
 		m.send.shrink()
 		if m.recv.n == 0 {
 			m.recv.ring = nil
+		}
+	}
+}
+
+// setTail has the end of the flight sent again if nothing is heard for two round trips
+// (RFC 8985, section 7): its acknowledgement shows what of the rest is lost, long
+// before the timeout of at least 500 ms.
+func (m *Machine) setTail(now Time) {
+	m.loss.tailAt = clockNever
+	if m.rtt.smooth == 0 || m.send.count() == 0 || m.out.timeouts > 0 || m.out.peerWindow == 0 {
+		return
+	}
+	d := max(2*m.rtt.smooth, tailLeast)
+	if m.send.count() == 1 {
+		d += tailDelay
+	}
+	if at := now.Add(d); at < m.out.rtoAt {
+		m.loss.tailAt = at
+	}
+}
+
+func (m *Machine) onTail() {
+	m.loss.tailAt = clockNever
+	if m.send.count() == 0 || m.send.lost > 0 {
+		return
+	}
+	for seq := m.send.nextSeq - 1; ; seq-- {
+		s := m.send.at(seq)
+		if !s.acked {
+			if m.out.peerWindow >= int64(s.size) {
+				m.giveUpOn(s)
+				m.loss.urgent, m.loss.tail = true, true
+			}
+			return
+		}
+		if seq == m.send.base {
+			return
 		}
 	}
 }

@@ -125,7 +125,7 @@ func newMachine(cfg *Config, seq uint16, now Time) *Machine {
 		m.recv.pool = new(Pool)
 	}
 	m.out.rtoAt, m.out.giveUpAt, m.out.lastSentAt = clockNever, clockNever, now
-	m.loss.reorderAt = clockNever
+	m.loss.reorderAt, m.loss.tailAt = clockNever, clockNever
 	return m
 }
 
@@ -221,6 +221,8 @@ func (m *Machine) Pending() int64 { return m.send.end - m.Acked() }
 // size. Unlimited stands for ever; zero or less takes a standing one back.
 func (m *Machine) Allow(n int64) {
 	switch {
+	case m.phase >= Closing:
+		return // what comes now is thrown away, and needs no grant
 	case n <= 0:
 		m.recv.granted = min(m.recv.granted, m.recv.delivered)
 	case n >= Unlimited || m.recv.granted >= Unlimited-n:
@@ -272,6 +274,7 @@ func (m *Machine) end(err error) {
 	m.recv.clear()
 	end := m.send.end
 	m.send = sendQueue{base: m.send.nextSeq, nextSeq: m.send.nextSeq, next: end, end: end}
-	m.out.rtoAt, m.out.giveUpAt, m.loss.reorderAt = clockNever, clockNever, clockNever
+	m.out.rtoAt, m.out.giveUpAt = clockNever, clockNever
+	m.loss.reorderAt, m.loss.tailAt = clockNever, clockNever
 	m.out.ackDue, m.out.synDue = false, false
 }

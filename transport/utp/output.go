@@ -31,7 +31,7 @@ func (m *Machine) Deadline() Time {
 	if m.phase == Closed {
 		return clockNever
 	}
-	t := min(m.out.rtoAt, m.loss.reorderAt, m.out.giveUpAt)
+	t := min(m.out.rtoAt, m.loss.reorderAt, m.loss.tailAt, m.out.giveUpAt)
 	if m.phase == Connected {
 		t = min(t, m.out.lastSentAt.Add(keepAlive))
 	}
@@ -290,6 +290,10 @@ func (m *Machine) fill(b []byte, seq uint16, s *segment, now Time) {
 	if m.out.rtoAt == clockNever {
 		m.out.rtoAt = now.Add(m.rtt.rto(m.out.timeouts))
 	}
+	if !m.loss.tail {
+		m.setTail(now)
+	}
+	m.loss.tail = false
 	if m.recv.sackSize() == 0 {
 		m.out.ackDue = false // this packet has said it
 	}

@@ -57,8 +57,10 @@ type end struct {
 	got       int64
 	closeAt   int64 // closes when it has read so much and written all; -1 never
 	closing   bool
-	atOutput  func() // called before each output
-	unchecked bool   // packets are damaged on their way
+	atOutput  func()   // called before each output
+	lastAt    Time     // when bytes came last
+	silence   Duration // the longest between two times that bytes came
+	unchecked bool     // packets are damaged on their way
 }
 
 // stream is the byte at offset off of the stream with the salt.
@@ -146,6 +148,10 @@ func (e *end) deliver(b []byte) {
 		}
 	}
 	e.got += int64(len(b))
+	if e.lastAt > 0 {
+		e.silence = max(e.silence, e.w.now.Sub(e.lastAt))
+	}
+	e.lastAt = e.w.now
 }
 
 // receive is the socket of an end: it accepts SYNs.
