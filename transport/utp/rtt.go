@@ -34,7 +34,7 @@ func (r *rtt) add(d Duration) {
 // rto is the timeout after which a packet counts as lost, doubled for each of the
 // timeouts that followed one another.
 func (r *rtt) rto(timeouts int) Duration {
-	d := Duration(initialRTO)
+	d := initialRTO
 	if r.smooth != 0 {
 		// "timeout = max(rtt + rtt_var * 4, 500)"
 		d = max(r.smooth+4*r.variance, minRTO)
