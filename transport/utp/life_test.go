@@ -312,3 +312,24 @@ func TestFullSocket(t *testing.T) {
 	d.full = false
 	d.hears(Reset)
 }
+
+// Close before there is a connection: an attempt just ends; who was asked says what
+// was written once the other has shown that it hears.
+func TestCloseEarly(t *testing.T) {
+	d, _ := dialed(t, &Config{})
+	d.m.Close(d.now)
+	d.hears()
+	if d.m.Phase() != Closed || d.m.Err() != nil {
+		t.Errorf("%s, %v", d.m.Phase(), d.m.Err())
+	}
+	d, _ = accepted(t)
+	d.m.Write([]byte("bye"))
+	d.m.Close(d.now)
+	d.hears()
+	d.say(Header{Type: State, ConnID: d.m.RecvID(), Seq: theirSeq, Ack: ourSeq - 1, Window: 1000})
+	ps := d.hears(Data, Fin)
+	d.say(Header{Type: Fin, ConnID: d.m.RecvID(), Seq: theirSeq, Ack: ps[1].Seq, Window: 1000})
+	if d.hears(State); d.m.Phase() != Lingering {
+		t.Error(d.m.Phase())
+	}
+}
