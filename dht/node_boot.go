@@ -375,7 +375,9 @@ func (n *Node) resolve(c *Ctx) {
 			continue
 		}
 		if ip, err := netip.ParseAddr(name); err == nil {
-			n.addHostAddr(netip.AddrPortFrom(ip, uint16(port)))
+			if !n.addHostAddr(netip.AddrPortFrom(ip, uint16(port))) && n.cfg.Family.Holds(ip.Unmap()) {
+				n.boot.lastErr = "the bootstrap node " + hp + " is at an address or port that may not be asked"
+			}
 		} else if n.cfg.Resolver != nil && len(n.boot.resolve) < maxHosts {
 			n.lookUpHost(c, host{name, uint16(port)})
 		}

@@ -342,3 +342,17 @@ func TestFamilies(t *testing.T) {
 		t.Errorf("IPv6: %+v", s)
 	}
 }
+
+// A bootstrap node that the policy does not allow is named, so that nobody looks for the
+// fault elsewhere.
+func TestBootstrapThatMayNotBeAsked(t *testing.T) {
+	n := newNetwork(t, 1)
+	x := n.node(n.publicIP(), func(c *dht.Config) {
+		c.Bootstrap = []string{"45.1.1.1:25", "[2a00::1]:6881"}
+		c.Allow = func(a netip.AddrPort) bool { return a.Port() != 25 }
+	})
+	n.run(time.Second)
+	if s := x.stats(); s.LastError != "the bootstrap node 45.1.1.1:25 is at an address or port that may not be asked" {
+		t.Errorf("reason %q", s.LastError)
+	}
+}

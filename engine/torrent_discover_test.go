@@ -407,5 +407,8 @@ func TestGoodPeersAreRememberedWithTheirSource(t *testing.T) {
 		if !next.has("45.1.1.2:1", "dial") || !next.has("45.1.1.9:1", "dial") {
 			t.Errorf("private %v: the others are not", private)
 		}
+		if list := fmt.Sprint(next.tor.goodPeers()); !strings.Contains(list, "45.1.1.9:1") {
+			t.Errorf("one that is just being dialed is forgotten: %v", list)
+		}
 	}
 }

@@ -66,11 +66,14 @@ func (t *torrent) save(c *actor.Ctx[torrentMsg]) {
 }
 
 // goodPeers lists addresses worth trying after a restart: connected ones first, then
-// those that have worked, then those that have not failed.
+// those that have worked, then those that have not failed. One of an earlier
+// run that is just being tried has not failed.
 func (t *torrent) goodPeers() []savedPeer {
 	var out []savedPeer
+	listed := map[netip.AddrPort]bool{}
 	add := func(addr netip.AddrPort, mask sourceSet) {
-		if len(out) < savedPeers {
+		if len(out) < savedPeers && !listed[addr] {
+			listed[addr] = true
 			out = append(out, savedPeer{addr, mask})
 		}
 	}
@@ -81,7 +84,7 @@ func (t *torrent) goodPeers() []savedPeer {
 	}
 	for _, worked := range [2]bool{true, false} {
 		for _, x := range t.swarm.book.list {
-			if !x.busy && x.fails == 0 && x.worked == worked {
+			if x.fails == 0 && x.worked == worked && (!x.busy || x.mask.has(SourceResume)) {
 				add(x.addr, x.mask)
 			}
 		}
