@@ -84,7 +84,8 @@ func probeID() (id [20]byte) {
 type Shaken struct {
 	Handshake wire.Handshake
 	Extended  *wire.ExtHandshake // nil: it sent none in time
-	Pieces    int32              // it has; -1: it did not say
+	Pieces    int32              // it has; -1: it did not say, or has all of a number not known
+	All       bool               // it said that it has all
 	RTT       time.Duration      // of the TCP connection
 }
 
@@ -166,17 +167,20 @@ func (s *Shaken) readMore(c net.Conn, pieces int32) {
 }
 
 func (s *Shaken) complete() bool {
-	return s.Pieces >= 0 && (s.Extended != nil || !s.Handshake.Reserved.Has(wire.FlagExtension))
+	return (s.Pieces >= 0 || s.All) && (s.Extended != nil || !s.Handshake.Reserved.Has(wire.FlagExtension))
 }
 
 func (s *Shaken) take(m wire.Message, pieces int32) {
 	switch m.ID {
 	case wire.Bitfield:
 		if has, err := bits.ParseWire(m.Payload, pieces); err == nil {
-			s.Pieces = has.Count()
+			s.Pieces, s.All = has.Count(), has.Count() == pieces
 		}
 	case wire.HaveAll:
-		s.Pieces = pieces
+		s.All = true
+		if pieces > 0 {
+			s.Pieces = pieces
+		}
 	case wire.HaveNone:
 		s.Pieces = 0
 	case wire.Extended:

@@ -54,6 +54,9 @@ func TestProbeOfAPeer(t *testing.T) {
 		!strings.HasPrefix(string(s.Handshake.PeerID[:]), peerIDPrefix) || s.RTT <= 0 {
 		t.Errorf("shaken %+v", s)
 	}
+	if s, err := Handshake(ctx, meta.Hash, 0, addr.String()); err != nil || s.Pieces != -1 || !s.All {
+		t.Errorf("of a torrent whose pieces nobody has counted: %+v, %v", s, err)
+	}
 	other := metainfo.Hash{HasV1: true, V1: [20]byte{1}}
 	if _, err := Handshake(ctx, other, 4, addr.String()); err == nil || !strings.Contains(err.Error(), "may not have this torrent") {
 		t.Errorf("of another torrent: %v", err)

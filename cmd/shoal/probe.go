@@ -16,6 +16,7 @@ import (
 	"github.com/shoal-bt/shoal/engine"
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/tracker"
+	"github.com/shoal-bt/shoal/wire"
 )
 
 // peersFlags are the flags of peers.
@@ -279,6 +280,9 @@ func printShaken(st streams, s *engine.Shaken, asJSON bool) error {
 	if s.Pieces >= 0 {
 		m["pieces"] = s.Pieces
 	}
+	if s.Pieces >= 0 || s.All {
+		m["complete"] = s.All
+	}
 	if s.Extended != nil {
 		m["client"], m["reqq"] = s.Extended.V, s.Extended.Reqq
 		ext := map[string]int{}
@@ -290,11 +294,24 @@ func printShaken(st streams, s *engine.Shaken, asJSON bool) error {
 	if asJSON {
 		return printJSON(st, m)
 	}
-	for _, k := range []string{"peer_id", "client", "flags", "reserved", "extensions", "reqq", "pieces", "rtt_ms"} {
+	if s.Extended != nil {
+		m["extensions"] = extensionNames(s.Extended)
+	}
+	for _, k := range []string{"peer_id", "client", "flags", "reserved", "extensions", "reqq", "pieces", "complete", "rtt_ms"} {
 		if v, ok := m[k]; ok {
 			fmt.Fprintf(st.out, "%-11s %s\n", k, printable(fmt.Sprint(v)))
 		}
 	}
 	fmt.Fprintf(st.out, "%-11s %s\n", "id", printable(string(s.Handshake.PeerID[:8])))
 	return nil
+}
+
+// extensionNames is what a peer's extensions are called, each with its number.
+func extensionNames(h *wire.ExtHandshake) string {
+	var said []string
+	for _, e := range h.M {
+		said = append(said, fmt.Sprintf("%s=%d", e.Name, e.ID))
+	}
+	slices.Sort(said)
+	return strings.Join(said, " ")
 }

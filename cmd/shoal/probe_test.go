@@ -47,14 +47,23 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("no %s in\n%s", k, text)
 		}
 	}
+	if strings.Contains(text, "map[") || !strings.Contains(text, " ut_metadata=") {
+		t.Errorf("extensions in\n%s", text)
+	}
 	for _, source := range []string{s.file, s.meta.Hash.String(), s.meta.Magnet().String()} {
 		var m map[string]any
 		o := shoal("handshake", source, s.peer, "--json").want(t, 0)
 		if err := json.Unmarshal([]byte(o.out), &m); err != nil || m["infohash"] != s.meta.Hash.String() || len(m["peer_id"].(string)) != 40 {
 			t.Errorf("%s: %v %s", source, err, o.out)
 		}
+		if m["complete"] != true {
+			t.Errorf("%s: complete: %v", source, m["complete"])
+		}
 		if source == s.file && m["pieces"] != float64(s.meta.Lengths.Pieces()) {
 			t.Errorf("pieces: %v", m["pieces"])
+		}
+		if _, told := m["pieces"]; told && source != s.file {
+			t.Errorf("%s: pieces: %v, though nobody has said how many there are", source, m["pieces"])
 		}
 	}
 }
