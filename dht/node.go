@@ -179,8 +179,8 @@ func (n *Node) view(now clock.Time) Stats {
 	s := n.stats
 	s.Self, s.ReadOnly, s.Bootstrapped = n.id, n.cfg.ReadOnly, n.boot.done
 	s.External = netip.AddrPortFrom(n.external(), n.self.port)
-	s.LastError = n.boot.trouble()
 	count := n.table.Count(now)
+	s.LastError = n.boot.trouble(count.Good)
 	s.Good, s.Questionable = count.Good, count.Questionable+count.Bad
 	s.Replacements, s.Buckets = count.Spares, count.Buckets
 	s.Torrents, s.Peers = n.peers.Len()

@@ -200,9 +200,11 @@ func (n *Node) lost(c *Ctx) {
 	}
 }
 
-// trouble says in words why there are no nodes.
-func (b *boot) trouble() string {
+// trouble says in words why there are no nodes, if there are none.
+func (b *boot) trouble(good int) string {
 	switch {
+	case good > 0: // the first lookup is still under way
+		return ""
 	case b.done || b.lastErr != "":
 		return b.lastErr
 	case len(b.resolve) > 0:

@@ -215,7 +215,7 @@ func (o *dhtFlags) explained(n *engine.DHTNode, err error) error {
 	var remote *dht.RemoteError
 	switch {
 	case errors.Is(err, dht.ErrNotFound):
-		return &exitError{exitNotFound, err}
+		return fail(exitNotFound, "dht: no node has the item; nodes forget one after two hours, and a mutable one with a salt is found with --salt only")
 	case errors.As(err, &remote) && (remote.Code == codeCAS || remote.Code == codeOlder):
 		return &exitError{exitExists, err}
 	case errors.Is(err, dht.ErrNoNodes), errors.Is(err, dht.ErrTimeout), errors.Is(err, dht.ErrNotStored):

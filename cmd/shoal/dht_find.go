@@ -147,7 +147,7 @@ func newDHTNodes(st streams) *cobra.Command {
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return o.asked(st, func(ctx context.Context, n *engine.DHTNode) error {
-				if err := n.Ready(ctx); err != nil {
+				if err := join(ctx, n); err != nil {
 					return err
 				}
 				return o.printTables(ctx, st, n)
@@ -156,6 +156,24 @@ func newDHTNodes(st streams) *cobra.Command {
 	}
 	o.registerClient(c)
 	return c
+}
+
+// join waits until the nodes know whom there is around their own ids: what is known
+// when the first has answered is hardly more than that one.
+func join(ctx context.Context, n *engine.DHTNode) error {
+	if err := n.Ready(ctx); err != nil {
+		return err
+	}
+	stats, err := n.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range stats {
+		if _, _, err := closest(ctx, n, s.Self); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printTables prints the routing tables, the closest nodes first.

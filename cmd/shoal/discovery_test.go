@@ -218,7 +218,7 @@ func TestItemsInTheDHT(t *testing.T) {
 	if o := ask("get", target).want(t, 0); len(target) != 40 || o.out != "hello, world\n" {
 		t.Errorf("%s: %q", target, o.out)
 	}
-	ask("get", someHash).want(t, 3).complains(t, "no node has the item")
+	ask("get", someHash).want(t, 3).complains(t, "no node has the item", "--salt")
 	key := filepath.Join(t.TempDir(), "key")
 	pub := strings.TrimSpace(ask("put", "one", "--key", key, "--salt", "s").want(t, 0).out)
 	if again := ask("put", "two", "--key", key, "--salt", "s").want(t, 0); strings.TrimSpace(again.out) != pub || !strings.Contains(again.err, "seq 2") {
@@ -248,6 +248,9 @@ func TestServedNode(t *testing.T) {
 	o := shoal(append([]string{"dht", "nodes"}, boot...)...).want(t, 0)
 	if !strings.Contains(o.out, at.text("id")+" "+at.text("addr")+" good") {
 		t.Errorf("nodes: %s%s", o.out, o.err)
+	}
+	if !strings.Contains(o.out, first.text("id")) || strings.Contains(o.err, "answered yet") {
+		t.Errorf("nodes beyond the first, and no trouble: %s%s", o.out, o.err)
 	}
 	shoal(append([]string{"dht", "get-peers", someHash, "--announce", "4711"}, boot...)...).want(t, 0)
 	if o := shoal(append([]string{"dht", "sample", at.text("addr")}, boot...)...).want(t, 0); o.out != someHash+"\n" {
