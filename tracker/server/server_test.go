@@ -132,6 +132,19 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// A client that begins with a magnet link may say that nothing is left of what it
+// knows nothing of, and needs the seeds; one that goes on seeding does not.
+func TestLinkAmongSeeds(t *testing.T) {
+	for _, scheme := range []string{"http", "udp"} {
+		w := newSwarm(t, scheme+"://"+start(t, "127.0.0.1:0", server.Config{}).Addr().String()+"/announce")
+		w.want(w.ask(1, 0, tracker.Started), 1, 0)
+		w.want(w.ask(2, 0, tracker.Started), 2, 0, 1)
+		w.want(w.ask(2, 0, tracker.None), 2, 0)
+		w.want(w.ask(3, 100, tracker.Started), 2, 1, 1, 2)
+		w.want(w.ask(4, 0, tracker.Started), 3, 1, 3)
+	}
+}
+
 // BEP 7: a peer at two addresses with one key is one peer, and is told to others by
 // both.
 func TestTwoFamilies(t *testing.T) {

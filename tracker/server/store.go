@@ -165,6 +165,11 @@ func (s *swarm) join(id ident, r *announce, role uint8, now int64, most int) *pe
 
 func (s *swarm) answer(r *announce, out *answer, self *peer, role uint8) {
 	own := familyOf(r.addr.Addr())
+	// Some clients that begin with a magnet link don't know how long the torrent is and
+	// announce that nothing is left: without the seeds they would find nobody.
+	if role == seed && r.event == started && s.count[leecher] == 0 {
+		role = leecher
+	}
 	for f := range families {
 		if f != own && !r.both {
 			continue
