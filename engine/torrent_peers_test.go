@@ -386,6 +386,18 @@ func TestFailuresAreKeptBounded(t *testing.T) {
 	}
 }
 
+func TestAFailureIsToldOnce(t *testing.T) {
+	var s swarm
+	for _, why := range []string{"a", "b", "c"} {
+		s.noteFailure(why)
+	}
+	read := s.failures
+	s.noteFailure("b")
+	if got := s.failures; !slices.Equal(got, []string{"a", "c", "b"}) || !slices.Equal(read, []string{"a", "b", "c"}) {
+		t.Errorf("%q, and who read before has %q", got, read)
+	}
+}
+
 func TestConnectionsDuringACheckAreRefused(t *testing.T) {
 	tt := leeching(t, func(tt *testTorrent) { tt.disk.opened.Unknown = setOf(ttPieces) })
 	tt.knock("a")

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -172,8 +173,12 @@ func (t *torrent) fileDone(f *metainfo.File) (n int64) {
 }
 
 // noteFailure keeps the last reasons why no connection came about, for whoever asks
-// why there is no peer.
+// why there is no peer, each once.
 func (s *swarm) noteFailure(why string) {
+	if i := slices.Index(s.failures, why); i >= 0 { // others may still read the old list
+		s.failures = append(slices.Concat(s.failures[:i], s.failures[i+1:]), why)
+		return
+	}
 	if len(s.failures) == keepFailures {
 		s.failures = append(s.failures[:0:0], s.failures[1:]...)
 	}
