@@ -209,6 +209,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-stuck
+	time.Sleep(2 * oneSignal) // sooner it would be the same signal once more
 	began := time.Now()
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,10 @@ func (e *signalError) Error() string {
 // promised five seconds, whatever a disk, a tracker or a full pipe does.
 const hardStop = 4500 * time.Millisecond
 
+// oneSignal is how long after a signal another is the same: timeout(1) sends its own to
+// the process and to its group, and a terminal's ^C may be passed on by a wrapper, too.
+const oneSignal = 40 * time.Millisecond
+
 // interruptible is a context that the first ^C or SIGTERM ends in good order; the
 // second ends the program at once.
 func interruptible() (context.Context, func()) {
@@ -39,13 +43,20 @@ func interruptible() (context.Context, func()) {
 		}
 		code := signalCode(sig)
 		cancel(&exitError{code, &signalError{sig}})
-		select {
-		case <-ch:
-		case <-time.After(hardStop):
-		case <-ended:
-			return
+		first := time.Now()
+		late := time.After(hardStop)
+		for {
+			select {
+			case <-ch:
+				if time.Since(first) < oneSignal {
+					continue
+				}
+			case <-late:
+			case <-ended:
+				return
+			}
+			os.Exit(code)
 		}
-		os.Exit(code)
 	}()
 	return ctx, func() {
 		signal.Stop(ch)
