@@ -22,6 +22,11 @@ const (
 	// have fewer than fewPeers and no address to try.
 	shortEvery = 15 * time.Second
 	fewPeers   = 8
+	// A torrent that is short of peers calls again in the local network callAgain after
+	// the last time, maxCalls times: whoever heard it may have been unable to connect, or
+	// not yet there. Afterwards LSD's own rhythm will do.
+	callAgain = lsd.MinInterval + 5*time.Second
+	maxCalls  = 4
 	// maxPortNodes of the nodes that peers say they run (BEP 5's PORT) are passed on.
 	maxPortNodes = 100
 )
@@ -39,6 +44,8 @@ type discovery struct {
 	gap     time.Duration
 	armedAt actor.Time // when tickDiscover comes, if it is armed
 	joined  actor.Ref[lsd.Message]
+	calls   int                       // in the local network, besides its rhythm
+	called  actor.Time                // last
 	silent  [2]actor.Ref[dht.Message] // nodes that know that the torrent is not to be named
 	named   bool                      // the torrent's own nodes have been passed on
 	ports   int                       // nodes passed on
@@ -93,9 +100,12 @@ func (t *torrent) mayLSD() bool { return !t.private() && !t.cfg.noLSD }
 
 // discover takes the next step of the search. It is called after every batch.
 func (t *torrent) discover(c *actor.Ctx[torrentMsg]) {
-	t.joinLSD()
+	t.joinLSD(c.Now())
 	t.keepSilence()
 	d := &t.disc
+	if !d.joined.IsZero() && d.calls < maxCalls && t.everShort() {
+		t.armDiscovery(c, c.Now().Add(shortEvery))
+	}
 	if !t.mayConnect() || !t.mayDHT() {
 		t.endLookups()
 		return
@@ -137,13 +147,24 @@ func (t *torrent) onDiscoverTick(c *actor.Ctx[torrentMsg]) {
 	d := &t.disc
 	switch {
 	case !t.short(c.Now()):
-		d.gap = lookupSoon
+		d.gap, d.calls = lookupSoon, 0
 		return
 	case d.began != 0 && c.Now() >= d.began.Add(d.gap):
 		d.next = min(d.next, c.Now())
 		d.gap = min(2*d.gap, lookupEvery)
 	}
+	t.callNeighbours(c.Now())
 	t.updateAnnouncer()
+}
+
+// callNeighbours announces the torrent in the local network before its time.
+func (t *torrent) callNeighbours(now actor.Time) {
+	d := &t.disc
+	if !d.joined.IsZero() && d.calls < maxCalls && now >= d.called.Add(callAgain) {
+		d.calls++
+		d.called = now
+		d.joined.Tell(lsd.Add{Hash: t.wireHash(), Reply: d.found})
+	}
 }
 
 // onTurn begins a lookup at each node.
@@ -247,13 +268,14 @@ func (t *torrent) onSources(c *actor.Ctx[torrentMsg], m sources) {
 }
 
 // joinLSD lets the torrent be announced in the local network, or no longer.
-func (t *torrent) joinLSD() {
+func (t *torrent) joinLSD(now actor.Time) {
 	d := &t.disc
 	want := t.mayConnect() && t.mayLSD()
 	switch {
 	case want && d.joined.IsZero() && !d.at.lsd.IsZero():
 		d.joined = d.at.lsd
 		d.joined.Tell(lsd.Add{Hash: t.wireHash(), Reply: d.found})
+		d.calls, d.called = 0, now
 	case !want && !d.joined.IsZero():
 		d.joined.Tell(lsd.Remove{Hash: t.wireHash()})
 		d.joined = actor.Ref[lsd.Message]{}

@@ -412,3 +412,23 @@ func TestGoodPeersAreRememberedWithTheirSource(t *testing.T) {
 		}
 	}
 }
+
+func TestNeighboursAreCalledAgain(t *testing.T) {
+	tt, _ := searching(t, func(tt *testTorrent) { tt.cfg.noDHT = true })
+	calls := func(why string, want int) {
+		t.Helper()
+		tt.settle()
+		if n := len(tt.heard["lsd"]); n != want {
+			t.Errorf("%s: called %d times, want %d", why, n, want)
+		}
+		delete(tt.heard, "lsd")
+	}
+	tt.pass(time.Second)
+	calls("at first", 1)
+	tt.pass(50 * time.Second)
+	calls("not twice in a minute", 0)
+	tt.pass(4 * time.Minute)
+	calls("while there is nobody", 3)
+	tt.pass(30 * time.Minute)
+	calls("then LSD's own rhythm will do", 1)
+}

@@ -13,11 +13,11 @@ const (
 	// interval between two announces of a torrent. BEP 14: "As long as a client is
 	// participating in a swarm it should send a LSD announce every 5 minutes".
 	interval = 5 * time.Minute
-	// minInterval: "To avoid causing multicast storms on large networks a client should
+	// MinInterval: "To avoid causing multicast storms on large networks a client should
 	// send no more than 1 announce per minute." It holds for each torrent, and for
 	// datagrams as far as all torrents can be named every 5 minutes at that rate; burst
 	// of them may come early, so that a new torrent need not wait.
-	minInterval = time.Minute
+	MinInterval = time.Minute
 	burst       = 5
 	// leastSpacing of datagrams, however many torrents there are: with more than 7,200
 	// each is announced less often.
@@ -83,7 +83,7 @@ func New(cfg Config) actor.Actor[Message] {
 		cfg.Interval = interval
 	}
 	if cfg.MinInterval <= 0 {
-		cfg.MinInterval = min(minInterval, cfg.Interval)
+		cfg.MinInterval = min(MinInterval, cfg.Interval)
 	}
 	return &announcer{cfg: cfg, byHash: map[[20]byte]*entry{}, tokens: burst}
 }
@@ -182,6 +182,7 @@ func (a *announcer) failed(c *actor.Ctx[Message], i int, err error) {
 func (a *announcer) onAdd(now actor.Time, m Add) {
 	if e := a.byHash[m.Hash]; e != nil {
 		e.reply = m.Reply
+		e.next = min(e.next, e.atLeast(now, a.cfg.MinInterval))
 		return
 	}
 	e := &entry{hash: m.Hash, reply: m.Reply, next: now}

@@ -11,7 +11,8 @@ type Message interface{ lsdMessage() }
 
 // Add announces a torrent, soon and then every 5 minutes. Who else announces it is
 // offered to Reply. From: the torrent or who owns the announcer, once each hash; a
-// second one replaces Reply.
+// second one replaces Reply, and announces the torrent again as soon as MinInterval
+// allows.
 type Add struct {
 	Hash  [20]byte
 	Reply actor.Ref[Found]
