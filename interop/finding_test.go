@@ -82,9 +82,19 @@ func (s *stage) meet(f fixture, t *clients.Torrent, seed, leech clients.Client, 
 	if change != nil {
 		change(&from, &to)
 	}
-	s.ready(seed, from)
-	began := time.Now()
-	r := s.run(leech, to)
+	var r clients.Run
+	var began time.Time
+	if find.LSD {
+		// aria2 names what it seeds soon after its start and then after five minutes, and
+		// does not dial: whoever fetches has to be there before.
+		r = s.run(leech, to)
+		began = time.Now()
+		s.ready(seed, from)
+	} else {
+		s.ready(seed, from)
+		began = time.Now()
+		r = s.run(leech, to)
+	}
 	s.must(clients.WaitDone(s.ctx, r))
 	took := time.Since(began)
 	r.Stop()
