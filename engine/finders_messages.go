@@ -76,6 +76,12 @@ type tableKept struct {
 	Kept
 }
 
+// hinted is what one family's node has learned of the other's. From: the nodes.
+type hinted struct {
+	family int
+	m      dht.Message
+}
+
 // nodeDown: a DHT node has ended. Reserved by Spawn.
 type nodeDown struct {
 	family int
@@ -117,6 +123,7 @@ func (askNodes) findersMsg()     {}
 func (externalVote) findersMsg() {}
 func (udpOpened) findersMsg()    {}
 func (tableKept) findersMsg()    {}
+func (hinted) findersMsg()       {}
 func (nodeDown) findersMsg()     {}
 func (lsdDown) findersMsg()      {}
 func (lsdStats) findersMsg()     {}
