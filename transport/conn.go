@@ -10,7 +10,6 @@ import (
 	"math"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -29,9 +28,6 @@ type conn struct {
 	slab *block.Slab
 	done chan struct{} // closed with the link: ends every wait of the pumps
 
-	// credit is how many Pieces the remote may send us: one for each Request sent.
-	credit atomic.Int32
-
 	mu       sync.Mutex
 	granted  sync.Cond // the reader waits here while it may not read
 	in       actor.Inlet[Event]
@@ -46,11 +42,6 @@ type conn struct {
 	r     reader
 	pairs int // of (header, block) per write; the writer's
 }
-
-// maxCredit bounds the Pieces that a remote may send unhindered. Remotes without
-// the Fast Extension drop requests silently, so that the count drifts upwards. It
-// is a little more than any peer has outstanding.
-const maxCredit = 2048 + 512
 
 // NewConn makes a link of a connection: the way to write a transport. It owns c
 // from now on. The remote's first 68 bytes are a handshake, which comes with the
@@ -84,46 +75,16 @@ func (c *conn) Bind(in actor.Inlet[Event]) {
 
 // Send implements Link.
 func (c *conn) Send(b *Batch) {
-	asked := requests(b)
 	c.mu.Lock()
 	if c.why != nil {
 		c.mu.Unlock()
 		b.Release()
 		return
 	}
-	c.addCredit(asked)
+	c.r.Ask(b) // only ever under mu
 	c.queue = append(c.queue, b)
 	c.startWriterLocked()
 	c.mu.Unlock()
-}
-
-func requests(b *Batch) (n int32) {
-	for i := range b.Frames {
-		if b.Frames[i].ID == wire.Request {
-			n++
-		}
-	}
-	return n
-}
-
-// addCredit is only called under mu; the reader takes from it without.
-func (c *conn) addCredit(n int32) {
-	if n > 0 && c.credit.Add(n) > maxCredit {
-		c.credit.Store(maxCredit)
-	}
-}
-
-// takeCredit reports whether a Piece may come.
-func (c *conn) takeCredit() bool {
-	for {
-		n := c.credit.Load()
-		if n <= 0 {
-			return false
-		}
-		if c.credit.CompareAndSwap(n, n-1) {
-			return true
-		}
-	}
 }
 
 // startWriterLocked starts the writer if there is work and none runs.

@@ -61,9 +61,9 @@ var decoders = DecoderTable{
 		"tracker/server.parseScrape":      "FuzzParseAnnounce",
 		"tracker/server.udpWorker.handle": "FuzzUDP",
 
-		"transport.reader.parse": "FuzzLink",
-		"transport.Greet":        "FuzzHandshake",
-		"transport.Classify":     "FuzzClassify",
+		"transport.Framer.Push": "FuzzLink",
+		"transport.Greet":       "FuzzHandshake",
+		"transport.Classify":    "FuzzClassify",
 
 		"transport/utp.Parse":           "FuzzParse",
 		"transport/utp.Machine.Receive": "FuzzMachine",
