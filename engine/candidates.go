@@ -16,6 +16,7 @@ type candidate struct {
 	mask   sourceSet // all that have named it
 	worked bool      // somebody has shaken hands there
 	fails  uint8
+	ways   wayMemory
 	busy   bool       // being dialed, or connected
 	seed   bool       // has everything: of no use to a seed
 	next   clock.Time // not to be tried before
@@ -210,6 +211,24 @@ func (b *addressBook) over(addr netip.AddrPort, now clock.Time, failed bool) {
 	}
 	c.fails = min(c.fails, 100) + 1
 	c.next = now.Add(c.retryAfter())
+}
+
+// another ends a try in vain, and reports whether there is another way to the address,
+// which may be tried at once.
+func (b *addressBook) another(w ways, addr netip.AddrPort, x way, f wayFailure, now clock.Time) bool {
+	c := b.byAddr[addr]
+	if c == nil || !w.onFailure(&c.ways, x, f) {
+		return false
+	}
+	c.busy, c.next = false, now
+	return true
+}
+
+// worked remembers the way that has led to a peer.
+func (b *addressBook) worked(w ways, addr netip.AddrPort, x way) {
+	if c := b.byAddr[addr]; c != nil {
+		w.onSuccess(&c.ways, x)
+	}
 }
 
 // rested ends an address's rest, and reports whether it may be tried.

@@ -63,6 +63,7 @@ type torrentConfig struct {
 	peers    []found    // addresses known from the start
 	limits   Limits
 	paused   bool
+	ways     ways // nil: plain, by each transport
 	perIP    bool // one connection an address; private and loopback ones are exempt
 	seedOnly bool // never download
 	private  bool // as the user says; see (*torrent).private
@@ -85,6 +86,9 @@ func newTorrent(cfg torrentConfig) (*torrent, error) {
 	}
 	if cfg.meta != nil && cfg.hash.IsZero() {
 		cfg.hash = cfg.meta.Hash
+	}
+	if cfg.ways == nil {
+		cfg.ways = newWays(len(cfg.deps.Transports), false)
 	}
 	t := &torrent{cfg: cfg, pieces: newPieces(cfg.lengths)}
 	t.pick.strategy = strategy

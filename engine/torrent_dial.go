@@ -90,7 +90,7 @@ func (t *torrent) onDialsGranted(c *actor.Ctx[torrentMsg], m dialsGranted) {
 
 // nextCandidate returns the best address to try, nil if there is none.
 func (t *torrent) nextCandidate(now actor.Time) *candidate {
-	for t.mayConnect() {
+	for t.mayConnect() && len(t.cfg.ways) > 0 {
 		x, _ := t.swarm.book.next(now)
 		switch {
 		case x == nil:
@@ -98,6 +98,8 @@ func (t *torrent) nextCandidate(now actor.Time) *candidate {
 		case t.listeningAt(x.addr) != nil: // connected already; stays busy
 		case t.takenIP(x.addr.Addr(), (*peerEntry).admitted):
 			x.busy, x.next = false, now.Add(reconnectAfter)
+		case x.ways.underway(): // the same try, another way
+			return x
 		case t.swarm.pace.after(x.addr.Addr(), x.mask.best()) > now:
 			x.busy, x.next = false, t.swarm.pace.after(x.addr.Addr(), x.mask.best())
 		default:
@@ -136,14 +138,12 @@ func (p *peerEntry) admitted() bool { return p.live || p.incoming }
 // dial starts a peer that begins with a connection to make.
 func (t *torrent) dial(c *actor.Ctx[torrentMsg], x *candidate) {
 	p := t.newEntry(c, x.addr, x.source)
-	p.dial, p.dialing = x.addr, true
+	p.dial, p.dialing, p.way = x.addr, true, t.cfg.ways.next(x.ways)
 	t.swarm.dialing++
-	tr := t.cfg.deps.Transports[int(x.fails)%len(t.cfg.deps.Transports)]
+	tr := t.cfg.deps.Transports[p.way.transport]
 	p.trans = tr.Name()
-	t.spawnPeer(c, p, nil, begin{
-		transport: tr,
-		dial:      transport.Dial{Addr: x.addr, Origin: x.mask.best().origin(), InfoHash: t.cfg.hash, Timeout: dialTime},
-	})
+	d := transport.Dial{Addr: x.addr, Origin: x.mask.best().origin(), InfoHash: t.cfg.hash, Timeout: dialTime}
+	t.spawnPeer(c, p, nil, begin{transport: tr, dial: d})
 }
 
 // dialEnded gives the half-open slot back.
@@ -163,9 +163,22 @@ func (t *torrent) noteAddress(now actor.Time, p *peerEntry, err error) {
 	case ourReason(err):
 		t.swarm.book.over(p.dial, now, false)
 		t.swarm.book.rested(p.dial, now)
+	case p.dialing && t.swarm.book.another(t.cfg.ways, p.dial, p.way, wayFailureOf(err), now):
 	default:
 		t.swarm.book.over(p.dial, now, !p.live)
 	}
+}
+
+// wayFailureOf says how far an attempt has led that ended with err.
+func wayFailureOf(err error) wayFailure {
+	var e *peerError
+	switch {
+	case !errors.As(err, &e) || e.fault == faultWrong:
+		return noUse
+	case e.fault == faultDial:
+		return nobodyThere
+	}
+	return noHandshake
 }
 
 // ourReason reports whether a connection has ended for a reason of ours that may be

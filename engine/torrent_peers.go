@@ -53,6 +53,7 @@ type peerEntry struct {
 	dial     netip.AddrPort // where it listens, if known
 	source   Source
 	trans    string
+	way      way // of one that we have dialed
 	incoming bool
 	dialing  bool // no connection yet
 	live     bool // the handshake is done
@@ -228,6 +229,9 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	p.live, p.since = true, c.Now()
 	t.swarm.live++
 	t.swarm.book.connected(p.dial)
+	if !p.incoming {
+		t.swarm.book.worked(t.cfg.ways, p.dial, p.way)
+	}
 	if !p.incoming && transport.IsLocal(p.addr.Addr()) {
 		t.swarm.pace.worked(p.addr.Addr()) // there may be others at this address
 		t.swarm.book.wakeIP(p.addr.Addr(), c.Now())
@@ -340,13 +344,13 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	}
 	delete(t.swarm.byID, p.id)
 	t.swarm.list = slices.DeleteFunc(t.swarm.list, func(q *peerEntry) bool { return q == p })
+	t.noteAddress(c.Now(), p, m.exit.Err)
 	if p.dialing {
 		t.dialEnded(c, p, false)
 	} else {
 		t.cfg.governor.Tell(lostPeer{c.ID()})
 	}
 	t.cfg.governor.Tell(peerLeft{c.ID(), p.child.Ref.ID()})
-	t.noteAddress(c.Now(), p, m.exit.Err)
 	for _, a := range t.alternatives(p) {
 		t.swarm.book.add(a, SourcePEX)
 	}
