@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -29,8 +28,6 @@ const (
 	overtaken = 10 * time.Millisecond
 	million   = 1_000_000
 )
-
-var errTooLong = errors.New("message too long")
 
 // PacketTotals counts the datagrams of a network.
 type PacketTotals struct {
@@ -104,6 +101,11 @@ func (s *socket) Addr() netip.AddrPort { return s.addr }
 // Route implements transport.Datagrams.
 func (s *socket) Route(k transport.PacketKind, to actor.Ref[*transport.Packet]) { s.routes[k] = to }
 
+// RouteTrains implements transport.Datagrams. Here datagrams come one by one.
+func (s *socket) RouteTrains(k transport.PacketKind, to actor.Ref[*transport.Packet]) {
+	s.Route(k, to)
+}
+
 // Stats returns what has passed the socket.
 func (s *socket) Stats() transport.DatagramStats { return s.stats }
 
@@ -126,7 +128,7 @@ func (s *socket) Send(to netip.AddrPort, b []byte) error {
 	case !ip.IsValid() || ip.Is4() != s.addr.Addr().Is4():
 		return fmt.Errorf("%v: %w", to, transport.ErrFamily)
 	case len(b) > 65507:
-		return errTooLong
+		return transport.ErrTooBig
 	}
 	h := s.host
 	n := h.net
@@ -147,6 +149,21 @@ func (s *socket) Send(to netip.AddrPort, b []byte) error {
 	}
 	n.launch(s, dest, netip.AddrPortFrom(ip, to.Port()), left, b)
 	return nil
+}
+
+// SendTrain implements transport.Datagrams: each datagram has its own fate.
+func (s *socket) SendTrain(to netip.AddrPort, b []byte, segment int) (sent int, err error) {
+	if segment <= 0 {
+		segment = len(b)
+	}
+	for sent < len(b) {
+		n := min(segment, len(b)-sent)
+		if err := s.Send(to, b[sent:sent+n]); err != nil {
+			return sent, err
+		}
+		sent += n
+	}
+	return sent, nil
 }
 
 // queued puts n bytes in a link's queue of datagrams and returns when they will have

@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"net/netip"
-	"sync"
 
 	"github.com/shoal-bt/shoal/actor"
 )
@@ -18,10 +17,18 @@ type Datagrams interface {
 	// room for is lost, as are kinds without a route. A later call replaces an
 	// earlier one; the zero Ref ends it.
 	Route(k PacketKind, to actor.Ref[*Packet])
+	// RouteTrains is like Route, but what comes may be trains: see [Packet.Segment].
+	// Every datagram of a train is of kind k.
+	RouteTrains(k PacketKind, to actor.Ref[*Packet])
 	// Send sends a datagram at once or not at all; b is the caller's again when it
 	// returns. It is the caller who asks the dial policy (see [Net.Check]). Errors
-	// concern this datagram alone: see [ErrDropped] and [ErrFamily].
+	// concern this datagram alone: see [ErrDropped], [ErrTooBig] and [ErrFamily].
 	Send(to netip.AddrPort, b []byte) error
+	// SendTrain sends b as datagrams of segment bytes each, the last perhaps shorter:
+	// with one system call for many of them where the system can. sent is how many
+	// bytes it took: whole datagrams, from the front. If that is not all of b, err
+	// says why. A segment of 0 makes one datagram of it.
+	SendTrain(to netip.AddrPort, b []byte, segment int) (sent int, err error)
 	// Close ends the socket. Nothing is delivered by pumps afterwards, but what
 	// receivers have not read yet.
 	Close()
@@ -53,6 +60,10 @@ var (
 	// ErrDropped says that the system had no room for a datagram. It is lost, as
 	// any may be on its way: who sends again when no answer comes can ignore it.
 	ErrDropped = errors.New("datagram dropped: the system's queue is full")
+	// ErrTooBig says that the system refused a datagram for its size: it is larger
+	// than what the way's first link carries, and sockets here never let datagrams be
+	// cut into fragments. Nothing of it was sent.
+	ErrTooBig = errors.New("datagram too big for the way")
 	// ErrFamily refuses an address of the family that a socket does not have.
 	ErrFamily = errors.New("address of another family than the socket's")
 )
@@ -82,8 +93,6 @@ const (
 	// MaxDatagram is the largest datagram that is received, in bytes: an Ethernet
 	// frame's. None of the protocols here sends larger ones.
 	MaxDatagram = 1500
-	// smallDatagram holds queries and most answers of the DHT.
-	smallDatagram = 384
 
 	utpVersion = 1  // BEP 29: "This is the protocol version. The current version is 1."
 	utpTypes   = 5  // ST_DATA to ST_SYN
@@ -101,47 +110,3 @@ func Kind(b []byte) PacketKind {
 	}
 	return PacketOther
 }
-
-// Packet is a datagram that has come in. It is pooled: whoever gets it calls Release
-// once, and does not touch it afterwards.
-type Packet struct {
-	From netip.AddrPort // never IPv4 inside IPv6
-	Data []byte         // at most MaxDatagram bytes, the receiver's until Release
-}
-
-// Two sizes of packets: live sockets need large ones to read into, the simulator has
-// many on their way.
-var largePackets, smallPackets = packetPool(MaxDatagram + 1), packetPool(smallDatagram)
-
-func packetPool(size int) *sync.Pool {
-	return &sync.Pool{New: func() any { return &Packet{Data: make([]byte, 0, size)} }}
-}
-
-// NewPacket makes a packet with a copy of data, which is cut at MaxDatagram. It is
-// for models and tests; live sockets have their own.
-func NewPacket(from netip.AddrPort, data []byte) *Packet {
-	data = data[:min(len(data), MaxDatagram)]
-	pool := smallPackets
-	if len(data) > smallDatagram {
-		pool = largePackets
-	}
-	p := pool.Get().(*Packet)
-	p.From, p.Data = from, append(p.Data[:0], data...)
-	return p
-}
-
-// Release gives the packet back.
-func (p *Packet) Release() {
-	if p.Data == nil {
-		panic("transport: packet released twice")
-	}
-	pool := smallPackets
-	if cap(p.Data) > smallDatagram {
-		pool = largePackets
-	}
-	*p = Packet{Data: p.Data[:0]}
-	pool.Put(p)
-}
-
-// Drop implements actor.Dropper.
-func (p *Packet) Drop() { p.Release() }

@@ -39,16 +39,9 @@ func (n *Net) OpenDatagrams(addr netip.AddrPort, reply actor.Ref[Opened]) {
 
 // openUDP binds a socket of one family, to the configured address if none is given.
 func (n *Net) openUDP(addr netip.AddrPort) (*udp, error) {
-	ip := addr.Addr().Unmap()
-	bind := n.cfg.Bind.Unmap()
-	switch {
-	case ip.IsValid() && !ip.IsUnspecified():
-	case bind.IsValid() && ip.IsValid() && ip.Is4() != bind.Is4():
-		return nil, fmt.Errorf("listen udp %v: sockets are bound to %v: %w", addr, bind, ErrFamily)
-	case bind.IsValid():
-		ip = bind
-	case !ip.IsValid():
-		ip = netip.IPv4Unspecified()
+	ip, err := n.bindAddr(addr)
+	if err != nil {
+		return nil, err
 	}
 	network := "udp4"
 	if ip.Is6() {
@@ -69,6 +62,22 @@ func (n *Net) openUDP(addr netip.AddrPort) (*udp, error) {
 	return u, nil
 }
 
+// bindAddr returns what a socket for an address is bound to.
+func (n *Net) bindAddr(addr netip.AddrPort) (netip.Addr, error) {
+	ip, bind := addr.Addr().Unmap(), n.cfg.Bind.Unmap()
+	switch {
+	case ip.IsValid() && !ip.IsUnspecified():
+		return ip, nil
+	case bind.IsValid() && ip.IsValid() && ip.Is4() != bind.Is4():
+		return ip, fmt.Errorf("listen udp %v: sockets are bound to %v: %w", addr, bind, ErrFamily)
+	case bind.IsValid():
+		return bind, nil
+	case !ip.IsValid():
+		return netip.IPv4Unspecified(), nil
+	}
+	return ip, nil
+}
+
 // udp is a live socket. Its one goroutine reads. Reading and sending several
 // datagrams with one system call has its place in pump and sender.
 type udp struct {
@@ -77,28 +86,84 @@ type udp struct {
 	v6     bool
 	out    sender
 	closed atomic.Bool
-	routes [packetKinds]atomic.Pointer[actor.Ref[*Packet]]
+	routes [packetKinds]atomic.Pointer[route]
 
 	in, bytesIn, sent, bytesSent, dropped, oversize, unrouted atomic.Int64
+}
+
+// route is where a kind of datagrams goes.
+type route struct {
+	to     actor.Ref[*Packet] // not zero
+	trains bool
 }
 
 // Addr implements Datagrams.
 func (u *udp) Addr() netip.AddrPort { return u.addr }
 
 // Route implements Datagrams.
-func (u *udp) Route(k PacketKind, to actor.Ref[*Packet]) { u.routes[k].Store(&to) }
+func (u *udp) Route(k PacketKind, to actor.Ref[*Packet]) { u.setRoute(k, route{to: to}) }
+
+// RouteTrains implements Datagrams.
+func (u *udp) RouteTrains(k PacketKind, to actor.Ref[*Packet]) {
+	u.setRoute(k, route{to: to, trains: true})
+}
+
+func (u *udp) setRoute(k PacketKind, r route) {
+	if r.to.IsZero() {
+		u.routes[k].Store(nil)
+		return
+	}
+	u.routes[k].Store(&r)
+}
 
 // Send implements Datagrams.
 func (u *udp) Send(to netip.AddrPort, b []byte) error {
+	to, err := u.reaches(to)
+	if err != nil {
+		return err
+	}
+	if err = u.out.send(to, b); err == nil {
+		u.sent.Add(1)
+	}
+	return u.count(len(b), err)
+}
+
+// SendTrain implements Datagrams.
+func (u *udp) SendTrain(to netip.AddrPort, b []byte, segment int) (sent int, err error) {
+	to, err = u.reaches(to)
+	if err != nil || len(b) == 0 {
+		return 0, err
+	}
+	for segment = wagon(b, segment); sent < len(b) && err == nil; {
+		n := min(segment, len(b)-sent)
+		if err = u.Send(to, b[sent:sent+n]); err == nil {
+			sent += n
+		}
+	}
+	return sent, err
+}
+
+// wagon returns the size of a train's datagrams.
+func wagon(b []byte, segment int) int {
+	if segment <= 0 {
+		return len(b)
+	}
+	return min(segment, len(b))
+}
+
+// reaches checks the family of an address, and gives it its plain form.
+func (u *udp) reaches(to netip.AddrPort) (netip.AddrPort, error) {
 	ip := to.Addr().Unmap()
 	if !ip.IsValid() || ip.Is6() != u.v6 {
-		return fmt.Errorf("%v: %w", to, ErrFamily)
+		return to, fmt.Errorf("%v: %w", to, ErrFamily)
 	}
-	err := u.out.send(netip.AddrPortFrom(ip, to.Port()), b)
+	return netip.AddrPortFrom(ip, to.Port()), nil
+}
+
+func (u *udp) count(n int, err error) error {
 	switch {
 	case err == nil:
-		u.sent.Add(1)
-		u.bytesSent.Add(int64(len(b)))
+		u.bytesSent.Add(int64(n))
 	case errors.Is(err, ErrDropped):
 		u.dropped.Add(1)
 	}
@@ -124,7 +189,7 @@ func (u *udp) Stats() DatagramStats {
 // pump reads until Close. Errors are about single datagrams, such as ICMP's news of
 // a port where nobody listens: they end nothing.
 func (u *udp) pump() {
-	p := largePackets.Get().(*Packet)
+	p := newPacket(largePacket)
 	pause := readPause
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(p.Data[:cap(p.Data)])
@@ -134,7 +199,7 @@ func (u *udp) pump() {
 			p.From = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 			p.Data = p.Data[:n]
 			u.deliver(p)
-			p = largePackets.Get().(*Packet)
+			p = newPacket(largePacket)
 		case err == nil || tooLong(err):
 			u.oversize.Add(1)
 		case u.closed.Load() || errors.Is(err, net.ErrClosed):
@@ -156,7 +221,7 @@ func (u *udp) deliver(p *Packet) {
 	case to == nil:
 		p.Release()
 		u.unrouted.Add(1)
-	case !to.Offer(p):
+	case !to.to.Offer(p):
 		u.unrouted.Add(1)
 	default:
 		u.in.Add(1)

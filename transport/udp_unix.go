@@ -70,6 +70,8 @@ func (s *sender) try(fd uintptr) bool {
 	case err == nil:
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
 		s.err = ErrDropped
+	case errors.Is(err, unix.EMSGSIZE):
+		s.err = ErrTooBig
 	default:
 		s.err = os.NewSyscallError("sendto", err)
 	}

@@ -40,7 +40,7 @@ func (s *sender) close() { close(s.done) }
 
 func (s *sender) send(to netip.AddrPort, b []byte) error {
 	if len(b) > MaxDatagram {
-		return windows.WSAEMSGSIZE
+		return ErrTooBig
 	}
 	p := NewPacket(to, b)
 	select {
