@@ -10,7 +10,6 @@ import (
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/picker"
 	"github.com/shoal-bt/shoal/storage"
-	"github.com/shoal-bt/shoal/transport"
 )
 
 // Errors of a session.
@@ -40,11 +39,7 @@ type session struct {
 	byWire   map[[20]byte]*member
 	nextID   storage.ID
 
-	bound   []netip.AddrPort
-	unbound int // Listens unanswered
-	tries   int
-	bindErr error
-	askers  []actor.Ref[boundTo]
+	doors   doors        // session_listen.go
 	early   []add        // came before the listening: they need to know the port
 	votes   addressVotes // what peers say our address is
 	find    finding      // session_finders.go
@@ -123,7 +118,7 @@ func (s *session) Stop(c *actor.Ctx[sessionMsg], _ error) {
 			r.Tell(ErrClosed)
 		}
 	}
-	for _, r := range s.askers {
+	for _, r := range s.doors.askers {
 		r.Tell(boundTo{err: ErrClosed})
 	}
 	for _, a := range s.early {
@@ -137,70 +132,12 @@ func (s *session) onOpen(c *actor.Ctx[sessionMsg], m open) {
 		s.startFinders(c)
 		return
 	}
-	for i := range s.deps.Transports {
-		s.unbound++
-		s.listen(c, i, s.cfg.Listen)
-	}
-}
-
-// listen asks one transport to listen.
-func (s *session) listen(c *actor.Ctx[sessionMsg], i int, addr netip.AddrPort) {
-	s.deps.Transports[i].Listen(addr,
-		actor.AdaptInlet(s.self, func(a transport.Accepted) sessionMsg { return knock{a} }),
-		actor.Adapt(c.Self(), func(l transport.Listening) sessionMsg { return bound{i, l} }))
-}
-
-// onBound takes one transport's listening address; a port that is taken is left for
-// the next one, if the user did not insist on it.
-func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
-	if port := s.cfg.Listen.Port(); m.Err != nil && s.cfg.NextPorts > s.tries && port != 0 && int(port)+s.tries < 1<<16-1 {
-		s.tries++
-		s.listen(c, m.transport, netip.AddrPortFrom(s.cfg.Listen.Addr(), s.cfg.Listen.Port()+uint16(s.tries)))
-		return
-	}
-	s.unbound--
-	if m.Err != nil {
-		s.bindErr = errors.Join(s.bindErr, m.Err)
-	} else {
-		s.bound = append(s.bound, m.Addr)
-		s.emit.Tell(Event{Kind: Listening, Addr: m.Addr})
-	}
-	if s.unbound == 0 {
-		s.startFinders(c)
-		for _, r := range s.askers {
-			r.Tell(boundTo{s.bound, s.bindErr})
-		}
-		s.askers = nil
-		early := s.early
-		s.early = nil
-		for _, a := range early {
-			s.onAdd(c, a)
-		}
-	}
-}
-
-// maxEarly torrents may wait for the listening.
-const maxEarly = 10000
-
-func (s *session) onWhereBound(m whereBound) {
-	if s.unbound > 0 {
-		s.askers = append(s.askers, m.reply)
-		return
-	}
-	m.reply.Tell(boundTo{s.bound, s.bindErr})
-}
-
-// port is what trackers and peers are told.
-func (s *session) port() uint16 {
-	if len(s.bound) == 0 {
-		return 0
-	}
-	return s.bound[0].Port()
+	s.listenNext(c)
 }
 
 // onAdd makes a torrent's actor.
 func (s *session) onAdd(c *actor.Ctx[sessionMsg], m add) {
-	if s.unbound > 0 && !s.closing && len(s.early) < maxEarly {
+	if s.doors.opening && !s.closing && len(s.early) < maxEarly {
 		s.early = append(s.early, m)
 		return
 	}

@@ -271,7 +271,7 @@ func TestPortsDoNotWrapAround(t *testing.T) {
 }
 
 func TestEveryTransportIsWaitedFor(t *testing.T) {
-	ts := newTestSession(t, Config{}, "tcp", "pipe")
+	ts := newTestSession(t, Config{Listen: ap("0.0.0.0:7000")}, "tcp", "pipe")
 	var got []boundTo
 	ask := func() {
 		ts.core.session.Ref.Tell(whereBound{actor.FuncRef(func(b boundTo) { got = append(got, b) })})
@@ -281,6 +281,10 @@ func TestEveryTransportIsWaitedFor(t *testing.T) {
 	ts.listening(0, nil)
 	if len(got) != 0 {
 		t.Fatal("one has not answered")
+	}
+	ts.listening(1, errRemote)
+	if want := []netip.AddrPort{ap("0.0.0.0:7000"), ap("0.0.0.0:0")}; !slices.Equal(ts.nets[1].listens, want) {
+		t.Errorf("the second was asked to listen at %v, want the port of the first, then any", ts.nets[1].listens)
 	}
 	ts.listening(1, errRemote)
 	ask()
