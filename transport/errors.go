@@ -9,6 +9,9 @@ import (
 // ErrClosed answers dials and listens of a transport that has been closed.
 var ErrClosed = errors.New("transport closed")
 
+// ErrPlain refuses a plain connection where encryption is required.
+var ErrPlain = errors.New("plain connection, but encryption is required")
+
 // Fault says whose doing the end of a connection is.
 type Fault uint8
 

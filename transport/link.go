@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -37,7 +38,8 @@ type Info struct {
 	Transport     string // "tcp", "utp", ...
 	Remote, Local netip.AddrPort
 	Incoming      bool
-	Encrypted     bool
+	Encrypted     bool       // RC4 is in use
+	Crypto        mse.Method // Plaintext: only the handshake was encrypted
 }
 
 // Event is what a link tells its peer: *Batch, Flushed, Closed.

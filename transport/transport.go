@@ -7,6 +7,7 @@ import (
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/block"
 	"github.com/shoal-bt/shoal/metainfo"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -30,6 +31,16 @@ type Env struct {
 	Slab             *block.Slab   // for incoming payload
 	HandshakeTimeout time.Duration // for incoming handshakes; 0: 10 s
 	MaxHalfOpen      int           // incoming connections without a handshake; 0: 128
+
+	// Keys are the torrents that incoming encrypted connections may ask for. One Keys
+	// serves all transports of a session. Without it none can come in encrypted.
+	Keys *Keys
+	// Encryption says what may come in: Off refuses encrypted connections, Require
+	// plain ones; then Dials without Encrypt fail as well, with ErrPlain.
+	Encryption mse.Policy
+	// Methods are what an incoming encrypted connection may choose from; 0:
+	// Encryption.Methods().
+	Methods mse.Offer
 }
 
 // Origin says who named an address: the dial policy depends on it.
@@ -49,9 +60,16 @@ const (
 type Dial struct {
 	Addr     netip.AddrPort
 	Origin   Origin
-	InfoHash metainfo.Hash // what it is for: encrypted transports need it
+	InfoHash metainfo.Hash // what it is for: encrypted connections need it
 	Timeout  time.Duration // 0: 10 s
-	Reply    actor.Ref[Dialed]
+	// Encrypt says what an encrypted handshake offers; 0: none, the connection is plain.
+	// There is no falling back: if the handshake fails the dial does.
+	Encrypt mse.Offer
+	// Hello is the handshake that the link's first batch will begin with, if that is
+	// known. An encrypted dial takes it along, which saves a round trip; the link then
+	// leaves out that of the first batch.
+	Hello *wire.Handshake
+	Reply actor.Ref[Dialed]
 }
 
 // Dialed answers Dial: a link that is not yet bound, or an error.
