@@ -3,19 +3,9 @@ package dht
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
-
-// shared is the address space of carrier-grade NAT (RFC 6598): no address that the
-// world sees.
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-// isLocal reports whether an address belongs to this machine or its owner's networks:
-// exempt from BEP 42 and from the rules of one node per address and subnet, for behind
-// one such address there may be any number of honest nodes, and nobody far away.
-func isLocal(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared.Contains(a)
-}
 
 // usable reports whether an address can be a node's or a peer's at all. Policy (what
 // may be dialled) is the caller's.
@@ -39,7 +29,7 @@ func Subnet(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 64
 	switch {
-	case isLocal(a):
+	case ipclass.IsLocal(a):
 		bits = a.BitLen()
 	case a.Is4():
 		bits = 24

@@ -10,6 +10,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // IDLen is the length of an ID in bytes; IDBits in bits.
@@ -110,7 +112,7 @@ func SecureID(ip netip.Addr, rnd *rand.Rand) ID {
 // Secure reports whether BEP 42 allows id at an address. "Any peer on a local network
 // address is exempt from this node ID verification."
 func Secure(id ID, ip netip.Addr) bool {
-	if isLocal(ip) {
+	if ipclass.IsLocal(ip) {
 		return true
 	}
 	crc := secureCRC(ip, id[19]&7)

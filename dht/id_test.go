@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
@@ -156,8 +158,8 @@ func TestLocalAddressesAreExempt(t *testing.T) {
 		"172.32.0.1":         false, "11.0.0.1": false, "2001:db8::1": false, "::ffff:45.1.2.3": false,
 	} {
 		ip := netip.MustParseAddr(s)
-		if got := Secure(RandomID(rnd), ip); got != exempt || isLocal(ip) != exempt {
-			t.Errorf("%v: a random id is accepted: %v, local: %v; want %v", ip, got, isLocal(ip), exempt)
+		if got := Secure(RandomID(rnd), ip); got != exempt || ipclass.IsLocal(ip) != exempt {
+			t.Errorf("%v: a random id is accepted: %v, local: %v; want %v", ip, got, ipclass.IsLocal(ip), exempt)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // LimiterOptions bound what strangers can make us do. Zero fields mean the defaults.
@@ -69,7 +70,7 @@ func NewLimiter(o LimiterOptions, now clock.Time) Limiter {
 // Query counts a datagram that is no answer to us, garbage included, and reports
 // whether it may be looked at. Local addresses may send as many as they like.
 func (l *Limiter) Query(from netip.Addr, now clock.Time) bool {
-	if isLocal(from) {
+	if ipclass.IsLocal(from) {
 		return true
 	}
 	s := l.source(from.As16(), now)
@@ -139,7 +140,7 @@ func (l *Limiter) Banned(from netip.Addr, now clock.Time) bool {
 func (l *Limiter) Room(from netip.Addr, asked int, verified bool, now clock.Time) int {
 	l.fill(now)
 	room := MaxReceived
-	if !verified && !isLocal(from) {
+	if !verified && !ipclass.IsLocal(from) {
 		room = min(room, l.o.Factor*asked)
 	}
 	if l.o.Bytes < 0 {

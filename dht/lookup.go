@@ -3,6 +3,8 @@ package dht
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // An iterative lookup (BEP 5: "The original node iteratively queries nodes that are
@@ -150,7 +152,7 @@ func (l *lookup) known(a netip.AddrPort) bool {
 
 func newCandidate(k Contact, hops uint8) *candidate {
 	c := &candidate{Contact: k, hops: hops}
-	if !isLocal(k.Addr.Addr()) {
+	if !ipclass.IsLocal(k.Addr.Addr()) {
 		c.subnet = Subnet(k.Addr.Addr())
 	}
 	return c

@@ -10,6 +10,8 @@ import (
 	"sort"
 	"testing"
 	"time"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // model is a network in which lookups can be played without nodes: each member has
@@ -49,7 +51,7 @@ func newModel(seed uint64, n, dead, liars int) *model {
 func (m *model) publicIP() netip.Addr {
 	for {
 		ip := netip.AddrFrom4([4]byte{byte(1 + m.rnd.IntN(220)), byte(m.rnd.Uint32()), byte(m.rnd.Uint32()), byte(1 + m.rnd.IntN(250))})
-		if !isLocal(ip) {
+		if !ipclass.IsLocal(ip) {
 			return ip
 		}
 	}
@@ -108,7 +110,7 @@ func fakesNearby(m *model, _ *member, target ID) []Contact {
 	out := make([]Contact, 0, K)
 	for tries := 0; len(out) < K; tries++ {
 		ip := netip.AddrFrom4([4]byte{byte(100 + m.rnd.IntN(80)), byte(m.rnd.Uint32()), byte(m.rnd.Uint32()), 1})
-		if isLocal(ip) {
+		if ipclass.IsLocal(ip) {
 			continue
 		}
 		id := target

@@ -1,6 +1,10 @@
 package dht
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
+)
 
 // Trust within one lookup. Every candidate remembers who has named it, and whoever
 // names nodes is judged by what became of them. One that has named nothing but dead or
@@ -140,7 +144,7 @@ func (c *candidate) lies() bool {
 // nonsense reports whether a reply condemns itself: most of its contacts can't be, are
 // all in one place, or closer to the target than anybody could be by chance.
 func (l *lookup) nonsense(by *candidate, nodes []Contact) bool {
-	if len(nodes) < 4 || isLocal(by.Addr.Addr()) {
+	if len(nodes) < 4 || ipclass.IsLocal(by.Addr.Addr()) {
 		return false
 	}
 	wrong, insecure, chosen := 0, 0, 0
@@ -149,7 +153,7 @@ func (l *lookup) nonsense(by *candidate, nodes []Contact) bool {
 			return o.Addr.Addr() == k.Addr.Addr() || o.ID == k.ID
 		})
 		switch {
-		case same || !usable(k.Addr) || isLocal(k.Addr.Addr()):
+		case same || !usable(k.Addr) || ipclass.IsLocal(k.Addr.Addr()):
 			wrong++
 		case !l.anyID && !Secure(k.ID, k.Addr.Addr()):
 			insecure++

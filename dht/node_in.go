@@ -3,6 +3,8 @@ package dht
 import (
 	"errors"
 	"net/netip"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // onReceived takes a datagram. What is no answer to us counts against its address, so
@@ -97,7 +99,13 @@ func printable(text []byte) string {
 }
 
 // mayName reports whether a node may tell us of a peer: only one at a private address
-// knows others there.
+// knows others there, and nobody knows peers where clouds keep their secrets.
 func mayName(node netip.Addr, peer netip.AddrPort) bool {
-	return usable(peer) && (isLocal(node) || !isLocal(peer.Addr()))
+	switch ipclass.Classify(peer.Addr()) {
+	case ipclass.Public:
+		return usable(peer)
+	case ipclass.Private, ipclass.Loopback, ipclass.LinkLocal:
+		return usable(peer) && ipclass.IsLocal(node)
+	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // One lookup, from request to answer:
@@ -406,4 +407,4 @@ func (n *Node) isForgotten(target ID) bool {
 }
 
 // localNode reports whether a node may name private addresses.
-func localNode(a netip.AddrPort) bool { return isLocal(a.Addr()) }
+func localNode(a netip.AddrPort) bool { return ipclass.IsLocal(a.Addr()) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // PeerLimits cap a PeerStore. Zero fields mean the default.
@@ -103,7 +104,7 @@ func (s *PeerStore) Announce(hash ID, a netip.AddrPort, seed bool, now clock.Tim
 	a = unmapped(a)
 	p := peer{placeOf(a), seed, stampOf(now)}
 	t := s.torrent(hash)
-	if old := t.peer(p.place, isLocal(a.Addr())); old != nil {
+	if old := t.peer(p.place, ipclass.IsLocal(a.Addr())); old != nil {
 		*old = p
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // Placed is what became of a node that answered.
@@ -82,7 +83,7 @@ func (t *Table) known(e *entry) bool {
 	if findID(b.nodes, e.id) != nil || findID(b.spares, e.id) != nil {
 		return true
 	}
-	local := isLocal(e.at.addrPort().Addr())
+	local := ipclass.IsLocal(e.at.addrPort().Addr())
 	for i := range t.buckets {
 		if rival(t.buckets[i].nodes, &e.at, local) != nil || rival(t.buckets[i].spares, &e.at, local) != nil {
 			return true
@@ -178,7 +179,7 @@ func (t *Table) changedID(e *entry, now clock.Time) bool {
 
 // rivalOf is the node, other than not, that leaves no room for e. Spares do not.
 func (t *Table) rivalOf(e, not *entry) *entry {
-	local := isLocal(e.at.addrPort().Addr())
+	local := ipclass.IsLocal(e.at.addrPort().Addr())
 	for i := range t.buckets {
 		if r := rival(t.buckets[i].nodes, &e.at, local); r != nil && r != not {
 			return r

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // Caps of the vote.
@@ -38,7 +39,7 @@ func (v *Voter) External() netip.Addr { return v.winner }
 // local address, have no vote.
 func (v *Voter) Vote(from, saw netip.Addr, now clock.Time) bool {
 	saw = saw.Unmap().WithZone("")
-	if isLocal(from) || !saw.IsGlobalUnicast() || isLocal(saw) {
+	if ipclass.IsLocal(from) || ipclass.Classify(saw) != ipclass.Public {
 		return false
 	}
 	v.cast(vote{Subnet(from), saw, now})

@@ -79,6 +79,7 @@ func TestVotesThatDoNotCount(t *testing.T) {
 		{"192.168.1.1", "45.1.1.1"}, {"127.0.0.1", "45.1.1.1"}, {"fe80::1", "45.1.1.1"}, // who
 		{"46.0.0.1", "192.168.1.1"}, {"46.0.0.1", "127.0.0.1"}, {"46.0.0.1", "0.0.0.0"}, // for what
 		{"46.0.0.1", "224.0.0.1"}, {"46.0.0.1", "::1"}, {"46.0.0.1", "100.64.0.1"},
+		{"46.0.0.1", "169.254.169.254"}, {"46.0.0.1", "168.63.129.16"}, {"46.0.0.1", "2001:db8::1"},
 	} {
 		var v Voter
 		if v.Vote(addr(c[0]), addr(c[1]), 0) || len(v.votes) != 0 {
@@ -98,9 +99,9 @@ func TestVotesForIPv6AndMappedAddresses(t *testing.T) {
 	}
 	var w Voter
 	for i := range 8 {
-		w.Vote(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, byte(i / 2), 0, 0, 0, 0, 0, 0, 0, byte(i)}), addr("2001:db8:9::1"), clock.Time(i))
+		w.Vote(netip.AddrFrom16([16]byte{0x20, 1, 4, 0x70, 0, 0, 0, byte(i / 2), 0, 0, 0, 0, 0, 0, 0, byte(i)}), addr("2001:470:9::1"), clock.Time(i))
 	}
-	if len(w.votes) != 4 || w.External() != addr("2001:db8:9::1") {
+	if len(w.votes) != 4 || w.External() != addr("2001:470:9::1") {
 		t.Errorf("%d votes of four networks, %v", len(w.votes), w.External())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // advance begins the lane's round if it is due, and tries the next tracker if the
@@ -199,14 +200,5 @@ func (a *announcer) found(s *site, r Response) {
 	if len(peers) == 0 && !r.ExternalIP.IsValid() {
 		return
 	}
-	a.cfg.Reply.Tell(Found{Peers: peers, Local: isLocal(r.Addr), URL: s.url, ExternalIP: r.ExternalIP})
-}
-
-// shared is RFC 6598's space behind carriers' NAT.
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-// isLocal reports whether a tracker's address is one that may name private peers.
-func isLocal(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || shared.Contains(a)
+	a.cfg.Reply.Tell(Found{Peers: peers, Local: ipclass.IsLocal(r.Addr), URL: s.url, ExternalIP: r.ExternalIP})
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/shoal-bt/shoal/internal/ipclass"
 )
 
 // maxRedirects is how often one request may be sent elsewhere.
@@ -151,7 +153,7 @@ func (t *trip) redirect(req *http.Request, via []*http.Request) error {
 func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := transportKey{origin: t.job.Origin, family: t.job.Family}
 	first := req.Response == nil
-	if !first && !isLocal(t.addr) {
+	if !first && !ipclass.IsLocal(t.addr) {
 		// What a public tracker points at is not what the user or torrent named.
 		key.origin = FromRedirect
 	}

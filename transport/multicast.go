@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -253,7 +254,7 @@ func (n *Net) IsNeighbour(a netip.Addr) bool {
 	if n.near == nil || time.Since(n.nearAt) > ownFor {
 		n.near, n.nearAt = networks(), time.Now()
 	}
-	return within(n.near, a)
+	return slices.ContainsFunc(n.near, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // networks lists those that this machine's interfaces are in.

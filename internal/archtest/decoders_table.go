@@ -4,7 +4,7 @@ package archtest
 // targets are run by .ci/fuzz; their corpora by every go test.
 var decoders = DecoderTable{
 	Packages: []string{
-		"bencode", "metainfo", "wire", "internal/bits", "pex", "lsd", "dht", "tracker",
+		"bencode", "metainfo", "wire", "internal/bits", "internal/ipclass", "pex", "lsd", "dht", "tracker",
 		"tracker/server", "transport", "transport/utp", "storage", "engine",
 	},
 	Fuzzed: map[string]string{
@@ -26,12 +26,13 @@ var decoders = DecoderTable{
 		"metainfo.ParsePath":        "FuzzPath",
 		"metainfo.decodeRune":       "FuzzPath",
 
-		"wire.Parse":              "FuzzParse",
-		"wire.parse":              "FuzzParse",
-		"wire.Splitter.Next":      "FuzzSplitter",
-		"wire.ParseHandshake":     "FuzzParseHandshake",
-		"wire.ParseExtHandshake":  "FuzzParseExtHandshake",
-		"internal/bits.ParseWire": "FuzzParseWire",
+		"wire.Parse":                "FuzzParse",
+		"wire.parse":                "FuzzParse",
+		"wire.Splitter.Next":        "FuzzSplitter",
+		"wire.ParseHandshake":       "FuzzParseHandshake",
+		"wire.ParseExtHandshake":    "FuzzParseExtHandshake",
+		"internal/bits.ParseWire":   "FuzzParseWire",
+		"internal/ipclass.Classify": "FuzzClassify",
 
 		"wire.ParseMetadata": "FuzzMetadata",
 
@@ -63,7 +64,6 @@ var decoders = DecoderTable{
 
 		"transport.Framer.Push": "FuzzLink",
 		"transport.Greet":       "FuzzHandshake",
-		"transport.Classify":    "FuzzClassify",
 
 		"transport/utp.Parse":           "FuzzParse",
 		"transport/utp.Machine.Receive": "FuzzMachine",
