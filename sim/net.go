@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoal-bt/shoal/internal/block"
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/netpath"
 	"github.com/shoal-bt/shoal/transport"
 )
 
@@ -60,18 +61,20 @@ type HostConfig struct {
 // Owner of all its state: the World's one goroutine. The same seed gives the same
 // run: nothing is drawn from a stream that others share.
 type Network struct {
-	w      *World
-	cfg    NetConfig
-	seed   uint64
-	hosts  []*Host
-	byAddr map[netip.Addr]*Host
-	conns  []*pair // in order of their making, some ended
-	ended  int     // of conns
-	made   uint64
-	mem    memory
-	air    *flight // datagrams that have arrived, for use by others
-	total  PacketTotals
-	copies sync.Pool // of *rare: payload on its way, when it is not a phantom
+	w           *World
+	cfg         NetConfig
+	seed        uint64
+	hosts       []*Host
+	byAddr      map[netip.Addr]*Host
+	conns       []*pair // in order of their making, some ended
+	ended       int     // of conns
+	made        uint64
+	mem         memory
+	air         *flight // datagrams that have arrived, for use by others
+	total       PacketTotals
+	joints      map[[2]*Host]*netpath.Link // from and to; nobody ranges over it
+	packetLinks uint64
+	copies      sync.Pool // of *rare: payload on its way, when it is not a phantom
 }
 
 // memory is what the queues of all connections use.
@@ -94,8 +97,9 @@ type Host struct {
 	lastPort  uint16
 
 	sockets  []*socket
-	lastDraw uint64     // of its datagrams' fates
-	upFree   clock.Time // when the links will have passed all datagrams so far
+	links    [2]*netpath.Link // for datagrams: up and down, or nil
+	lastDraw uint64           // of its datagrams' fates
+	upFree   clock.Time       // when the links will have passed all datagrams so far
 	downFree clock.Time
 }
 

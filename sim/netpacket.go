@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/clock"
 	"github.com/shoal-bt/shoal/transport"
@@ -130,24 +128,33 @@ func (s *socket) Send(to netip.AddrPort, b []byte) error {
 	case len(b) > 65507:
 		return transport.ErrTooBig
 	}
-	h := s.host
+	at := netip.AddrPortFrom(ip, to.Port())
+	h, dest := s.host, s.host.net.byAddr[ip]
 	n := h.net
-	left, ok := queued(&h.upFree, n.w.now, len(b), h.cfg.Up)
-	if !ok {
-		s.stats.Dropped++
-		return transport.ErrDropped
+	legs := n.legs(h, dest)
+	left := n.w.now
+	switch first := firstLink(legs); {
+	case first != nil && first.Refuses(len(b)+headersOf(at)):
+		return transport.ErrTooBig
+	case legs[0] == nil:
+		var ok bool
+		if left, ok = queued(&h.upFree, left, len(b), h.cfg.Up); !ok {
+			s.stats.Dropped++
+			return transport.ErrDropped
+		}
 	}
 	s.stats.Out++
 	s.stats.BytesOut += int64(len(b))
 	n.total.Sent++
 	n.total.Bytes += int64(len(b))
-	s.remember(netip.AddrPortFrom(ip, to.Port()))
-	dest := n.byAddr[ip]
+	s.remember(at)
 	if dest == nil || h.offline || len(b) > transport.MaxDatagram {
 		n.total.Lost++
 		return nil
 	}
-	n.launch(s, dest, netip.AddrPortFrom(ip, to.Port()), left, b)
+	f := n.newFlight()
+	f.from, f.to, f.at, f.p, f.legs = h, dest, at, transport.NewPacket(s.addr, b), legs
+	f.depart(left)
 	return nil
 }
 
@@ -208,29 +215,6 @@ func (s *socket) admits(from netip.AddrPort) bool {
 	return known && s.host.net.w.now.Sub(t) <= natLife
 }
 
-// launch decides a datagram's fate and sends it on its way.
-func (n *Network) launch(s *socket, to *Host, at netip.AddrPort, left clock.Time, b []byte) {
-	h := s.host
-	if h.chance(n.cfg.Loss) || h.chance(h.cfg.Loss) || h.chance(to.cfg.Loss) {
-		n.total.Lost++
-		return
-	}
-	copies := 1
-	if h.chance(n.cfg.Duplicate) {
-		copies = 2
-	}
-	latency := n.Latency(h, to)
-	for range copies {
-		d := latency + h.drawBelow(n.cfg.Jitter)
-		if h.chance(n.cfg.Reorder) {
-			d += 1 + h.drawBelow(2*latency+overtaken)
-		}
-		f := n.newFlight()
-		f.to, f.at, f.p = to, at, transport.NewPacket(s.addr, b)
-		n.w.again(&f.e, left.Add(d))
-	}
-}
-
 // drawBelow draws for the host's next datagram. It depends on nothing but how often
 // the host has drawn before.
 func (h *Host) drawBelow(bound clock.Duration) clock.Duration {
@@ -250,66 +234,6 @@ const (
 	packetStream = 1 << 63
 	packetMark   = 1 << 61
 )
-
-// flight is a datagram on its way. Flights are used again and again.
-type flight struct {
-	e    event // stands in the World's heap until the arrival
-	net  *Network
-	to   *Host
-	at   netip.AddrPort
-	p    *transport.Packet
-	down bool // it has passed the downlink
-	next *flight
-}
-
-func (n *Network) newFlight() *flight {
-	f := n.air
-	if f == nil {
-		f = &flight{net: n}
-		f.e.f = f.arrive
-		return f
-	}
-	n.air, f.next = f.next, nil
-	return f
-}
-
-// arrive brings the datagram to the receiver's downlink, and from there to whoever
-// wants it.
-func (f *flight) arrive() {
-	w := f.net.w
-	s := f.to.socket(f.at.Addr(), f.at.Port())
-	if f.to.offline || s == nil || !f.down && !s.admits(f.p.From) {
-		f.land(false)
-		return
-	}
-	if !f.down && f.to.cfg.Down > 0 {
-		f.down = true
-		end, ok := queued(&f.to.downFree, w.now, len(f.p.Data), f.to.cfg.Down)
-		if ok {
-			w.again(&f.e, end)
-		} else {
-			f.land(false)
-		}
-		return
-	}
-	w.Mark(packetMark|uint64(f.to.index)<<16|uint64(f.at.Port()), xxhash.Sum64(f.p.Data))
-	p := f.p
-	f.p = nil
-	f.land(true)
-	s.deliver(p)
-}
-
-// land ends the flight.
-func (f *flight) land(safe bool) {
-	if safe {
-		f.net.total.Delivered++
-	} else {
-		f.net.total.Lost++
-		f.p.Release()
-	}
-	f.to, f.p, f.down = nil, nil, false
-	f.next, f.net.air = f.net.air, f
-}
 
 func (s *socket) deliver(p *transport.Packet) {
 	n := int64(len(p.Data))

@@ -93,6 +93,12 @@ func (l *Link) Queued(now clock.Time) int64 {
 	return w/int64(time.Second)*l.cfg.Rate + w%int64(time.Second)*l.cfg.Rate/int64(time.Second)
 }
 
+// Refuses reports whether the sender of a packet of size bytes would be told that it is
+// too large.
+func (l *Link) Refuses(size int) bool {
+	return l.cfg.Refuse && l.cfg.MTU > 0 && size > l.cfg.MTU
+}
+
 // Carry takes a packet of size bytes, headers included. Calls must not go back in time.
 func (l *Link) Carry(now clock.Time, size int) Fate {
 	if l.cfg.MTU > 0 && size > l.cfg.MTU {
