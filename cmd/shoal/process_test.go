@@ -157,10 +157,11 @@ func gotSomething(e event) bool { return e.name() == "progress" && e.num("bytes_
 // The first signal ends in good order, with all that came.
 func TestSignals(t *testing.T) {
 	t.Parallel()
-	s := slow(t, options{pieceLen: 16 << 10, tracker: true})
 	for sig, code := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
+			// A swarm of its own: the fast seed below would end another one's download.
+			s := slow(t, options{pieceLen: 16 << 10, tracker: true})
 			out := t.TempDir()
 			p := start(t, "download", s.file, "-o", out, "--port", "0", "--json", "--peer", s.peer)
 			p.await(t, gotSomething)
