@@ -329,7 +329,8 @@ func (j *job) open(i metainfo.PieceIndex, h picker.Hint) *partial {
 }
 
 // trialPieces is how many pieces a peer may have begun of whom none has been verified
-// yet: a fast liar would have sent many before the first is judged.
+// yet: a fast liar would have sent many before the first is judged, which takes a moment,
+// since storage lets a piece wait for another to be hashed with.
 const trialPieces = 2
 
 // onTrial reports whether the peer has begun that many. It goes on when one is judged.

@@ -45,8 +45,6 @@ const (
 	runBlocks = 16
 	// mateTime is how long a run that could be hashed waits for another piece's.
 	mateTime = 3 * time.Millisecond
-	// provenPieces good ones in a row let a torrent's pieces be hashed in pairs.
-	provenPieces = 16
 	// writeBlocks is the most that small pieces are merged to: 1 MiB.
 	writeBlocks = 64
 	// syncEvery and syncBytes bound what a power cut can cost: ADR 0005.

@@ -144,29 +144,10 @@ func seq(from, to int) (out []metainfo.BlockIndex) {
 func TestTwoPiecesAreHashedTogether(t *testing.T) {
 	r := newRig(t, 6)
 	r.start()
-	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 19 << 20})
-	e := MakeTorrent(t, 1<<20, 2, TestFile{Path: "y", N: 19 << 20})
+	tt := MakeTorrent(t, 1<<20, 1, TestFile{Path: "x", N: 3 << 20})
+	e := MakeTorrent(t, 1<<20, 2, TestFile{Path: "y", N: 3 << 20})
 	r.open(tt, Options{})
 	r.openAs(2, e, payloadDir, Options{})
-	r.manual = true
-	r.blocks(tt, 3)
-	r.settle()
-	if len(r.jobs) != 1 || r.jobs[0].Bytes() != 1<<20 {
-		t.Error("as long as little is known of who sends, a piece is hashed at once")
-	}
-	r.manual = false
-	r.finish(r.jobs[0])
-	r.jobs = nil
-	for p := range metainfo.PieceIndex(16) {
-		b := NewBlocks(2)
-		b.Entries = e.Entries(r.slab, 3+p)
-		r.send(b)
-		want[PieceDone](r, "of the second")
-		if p > 0 {
-			r.blocks(tt, 3+p)
-		}
-		want[PieceDone](r, "of the first")
-	}
 	r.manual = true
 	hash := func(why string, bytes int64) {
 		t.Helper()

@@ -35,26 +35,14 @@ func (s *Storage) giveHashes(c *actor.Ctx[Message]) {
 		if a == nil {
 			return
 		}
-		if !a.t.proven() {
-			s.hash(c, a, nil)
-			continue
-		}
 		b := s.nextHash()
 		if b == nil && s.waitsForMate(c, a) {
 			s.enqueueHash(a)
 			return
 		}
-		if b != nil && !b.t.proven() {
-			s.hash(c, b, nil)
-			b = nil
-		}
 		s.hash(c, a, b)
 	}
 }
-
-// proven reports whether the torrent's last pieces were good. While they are not a
-// liar may be at work, and the sooner a piece is judged the fewer follow it.
-func (t *torrent) proven() bool { return t.goodRun >= provenPieces }
 
 // nextHash takes the next piece that has a run, torrents in turn; nil if there is none.
 func (s *Storage) nextHash() *piece {
@@ -167,10 +155,8 @@ func (s *Storage) hashedOne(c *actor.Ctx[Message], k *hashTask) {
 	case !k.final:
 		s.enqueueHash(pc)
 	case k.ok:
-		t.goodRun++
 		s.verifiedPiece(c, pc)
 	default:
-		t.goodRun = 0
 		t.tell(PieceDone{ID: t.id, Piece: pc.index, Sums: k.sums})
 		s.discard(pc)
 	}

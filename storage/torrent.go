@@ -52,7 +52,6 @@ type torrent struct {
 	later   queue[*op] // ops that wait for the end of a copy
 	copies  int        // complete files that are being copied to their final place
 	fence   fence
-	goodRun int    // pieces that were good since the last bad one
 	hashing int    // pieces that are being hashed
 	using   [2]int // jobs under way that read and that write its files
 
