@@ -129,6 +129,9 @@ func (f *Framer) Push(chunk []byte) (rest []byte, need Need, err error) {
 	}
 }
 
+// Holds reports whether a block that is not complete occupies a slot.
+func (f *Framer) Holds() bool { return f.blk != nil }
+
 // Due reports whether there is something to Take once the stream is drained. all says
 // that every byte is to be reported: the remote's grant was not a standing one.
 func (f *Framer) Due(all bool) bool {

@@ -213,6 +213,9 @@ func (m *Machine) Acked() int64 {
 	return m.send.ackedTo()
 }
 
+// Sent is how many of the bytes written have left, in at least one packet.
+func (m *Machine) Sent() int64 { return m.send.next }
+
 // Pending is how many bytes were written and not yet acknowledged.
 func (m *Machine) Pending() int64 { return m.send.end - m.Acked() }
 
@@ -229,6 +232,21 @@ func (m *Machine) Allow(n int64) {
 		m.recv.granted = Unlimited
 	default:
 		m.recv.granted += n
+	}
+	m.noteWindow()
+}
+
+// Grant replaces all grants: n more bytes may be received from now on, but never less
+// than the remote has been told already. So Grant(0) closes the window as the remote
+// uses it up, and nothing that is under way is refused. Unlimited stands for ever.
+func (m *Machine) Grant(n int64) {
+	switch {
+	case m.phase >= Closing:
+		return
+	case n >= Unlimited:
+		m.recv.granted = Unlimited
+	default:
+		m.recv.granted = max(m.recv.delivered+max(n, 0), m.out.right)
 	}
 	m.noteWindow()
 }
