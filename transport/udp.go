@@ -1,4 +1,4 @@
-//pump: reads datagrams from a socket.
+//pump: opens sockets for datagrams.
 
 package transport
 
@@ -17,12 +17,6 @@ import (
 // socketBuffer is what the system is asked to queue in each direction, bytes: a
 // burst of many peers' datagrams waits there while a worker is busy.
 const socketBuffer = 4 << 20
-
-// A socket whose reads fail waits a little longer each time, as listeners do.
-const (
-	readPause    = time.Millisecond
-	readPauseMax = time.Second
-)
 
 // OpenDatagrams implements [Opener].
 func (n *Net) OpenDatagrams(addr netip.AddrPort, reply actor.Ref[Opened]) {
@@ -55,6 +49,7 @@ func (n *Net) openUDP(addr netip.AddrPort) (*udp, error) {
 	u.addr = u.conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	u.addr = netip.AddrPortFrom(u.addr.Addr().Unmap(), u.addr.Port())
 	setBuffers(u.conn)
+	setDatagrams(u.conn, u.v6)
 	if err := u.out.init(u); err != nil {
 		_ = u.conn.Close() // err says more
 		return nil, err
@@ -78,8 +73,9 @@ func (n *Net) bindAddr(addr netip.AddrPort) (netip.Addr, error) {
 	return ip, nil
 }
 
-// udp is a live socket. Its one goroutine reads. Reading and sending several
-// datagrams with one system call has its place in pump and sender.
+// udp is a live socket. Its one goroutine, the pump, reads; senders of any goroutine
+// take turns. Where the system can, several datagrams pass with one system call, see
+// the files for Linux.
 type udp struct {
 	conn   *net.UDPConn
 	addr   netip.AddrPort
@@ -122,10 +118,11 @@ func (u *udp) Send(to netip.AddrPort, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if err = u.out.send(to, b); err == nil {
-		u.sent.Add(1)
+	if err = u.out.send(to, b); err != nil {
+		return u.count(0, err)
 	}
-	return u.count(len(b), err)
+	u.sent.Add(1)
+	return u.count(len(b), nil)
 }
 
 // SendTrain implements Datagrams.
@@ -134,13 +131,10 @@ func (u *udp) SendTrain(to netip.AddrPort, b []byte, segment int) (sent int, err
 	if err != nil || len(b) == 0 {
 		return 0, err
 	}
-	for segment = wagon(b, segment); sent < len(b) && err == nil; {
-		n := min(segment, len(b)-sent)
-		if err = u.Send(to, b[sent:sent+n]); err == nil {
-			sent += n
-		}
-	}
-	return sent, err
+	segment = wagon(b, segment)
+	sent, err = u.out.train(to, b, segment)
+	u.sent.Add(int64((sent + segment - 1) / segment))
+	return sent, u.count(sent, err)
 }
 
 // wagon returns the size of a train's datagrams.
@@ -160,11 +154,10 @@ func (u *udp) reaches(to netip.AddrPort) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ip, to.Port()), nil
 }
 
+// count counts bytes that were sent, and what was not.
 func (u *udp) count(n int, err error) error {
-	switch {
-	case err == nil:
-		u.bytesSent.Add(int64(n))
-	case errors.Is(err, ErrDropped):
+	u.bytesSent.Add(int64(n))
+	if errors.Is(err, ErrDropped) {
 		u.dropped.Add(1)
 	}
 	return err
@@ -186,45 +179,41 @@ func (u *udp) Stats() DatagramStats {
 	}
 }
 
-// pump reads until Close. Errors are about single datagrams, such as ICMP's news of
-// a port where nobody listens: they end nothing.
-func (u *udp) pump() {
-	p := newPacket(largePacket)
-	pause := readPause
-	for {
-		n, from, err := u.conn.ReadFromUDPAddrPort(p.Data[:cap(p.Data)])
-		switch {
-		case err == nil && n <= MaxDatagram:
-			pause = readPause
-			p.From = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-			p.Data = p.Data[:n]
-			u.deliver(p)
-			p = newPacket(largePacket)
-		case err == nil || tooLong(err):
-			u.oversize.Add(1)
-		case u.closed.Load() || errors.Is(err, net.ErrClosed):
-			p.Release()
-			return
-		case passing(err): // the next read may follow at once
-		default:
-			time.Sleep(pause)
-			pause = min(2*pause, readPauseMax)
-		}
+// A socket whose reads fail waits a little longer each time, as listeners do.
+const (
+	readPause    = time.Millisecond
+	readPauseMax = time.Second
+)
+
+// rest is what pumps do about failed reads. Errors are about single datagrams, such
+// as ICMP's news of a port where nobody listens: they end nothing but by Close.
+type rest struct{ pause time.Duration }
+
+// ends reports whether an error means that the socket is closed, and waits if the
+// next read might fail as well.
+func (r *rest) ends(u *udp, err error) bool {
+	switch {
+	case u.closed.Load() || errors.Is(err, net.ErrClosed):
+		return true
+	case passing(err): // the next read may follow at once
+	default:
+		r.pause = min(max(2*r.pause, readPause), readPauseMax)
+		time.Sleep(r.pause)
 	}
+	return false
 }
 
-// deliver hands a packet to whoever wants its kind.
-func (u *udp) deliver(p *Packet) {
-	n := int64(len(p.Data))
-	to := u.routes[Kind(p.Data)].Load()
-	switch {
-	case to == nil:
-		p.Release()
-		u.unrouted.Add(1)
-	case !to.to.Offer(p):
-		u.unrouted.Add(1)
-	default:
-		u.in.Add(1)
-		u.bytesIn.Add(n)
+// deliver hands a copy of a datagram to whoever wants its kind.
+func (u *udp) deliver(from netip.AddrPort, b []byte) {
+	if len(b) > MaxDatagram {
+		u.oversize.Add(1)
+		return
 	}
+	to := u.routes[Kind(b)].Load()
+	if to == nil || !to.to.Offer(NewPacket(from, b)) {
+		u.unrouted.Add(1)
+		return
+	}
+	u.in.Add(1)
+	u.bytesIn.Add(int64(len(b)))
 }

@@ -27,6 +27,7 @@ type sender struct {
 	to6   unix.SockaddrInet6
 	v6    bool
 	b     []byte
+	seg   segmenter
 	err   error
 	zones map[string]uint32
 }
@@ -42,11 +43,21 @@ func (s *sender) close() {}
 func (s *sender) send(to netip.AddrPort, b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.aimLocked(to)
+	return s.putLocked(b)
+}
+
+// aimLocked says where the next datagrams go.
+func (s *sender) aimLocked(to netip.AddrPort) {
 	if s.v6 {
 		s.to6.Port, s.to6.Addr, s.to6.ZoneId = int(to.Port()), to.Addr().As16(), s.zoneLocked(to.Addr().Zone())
 	} else {
 		s.to4.Port, s.to4.Addr = int(to.Port()), to.Addr().As4()
 	}
+}
+
+// putLocked makes one system call.
+func (s *sender) putLocked(b []byte) error {
 	s.b, s.err = b, nil
 	err := s.rc.Write(s.attempt)
 	s.b = nil
@@ -62,9 +73,9 @@ func (s *sender) try(fd uintptr) bool {
 	if s.v6 {
 		to = &s.to6
 	}
-	err := unix.Sendto(int(fd), s.b, unix.MSG_DONTWAIT, to)
+	err := s.sendto(int(fd), to)
 	for errors.Is(err, unix.EINTR) {
-		err = unix.Sendto(int(fd), s.b, unix.MSG_DONTWAIT, to)
+		err = s.sendto(int(fd), to)
 	}
 	switch {
 	case err == nil:
