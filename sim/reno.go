@@ -10,7 +10,6 @@ import (
 const (
 	renoMSS     = 1448 // bytes of payload: Ethernet's, less the headers
 	renoHeaders = 52   // of IP and TCP with timestamps, bytes
-	renoAck     = renoHeaders
 
 	renoBegin  = 10 // segments (RFC 6928)
 	renoDups   = 3  // duplicate acknowledgements that mean a loss (RFC 5681, section 3.2)
@@ -36,10 +35,10 @@ type RenoStats struct {
 }
 
 // Reno is a TCP flow that competes with uTP on a link: slow start, congestion
-// avoidance, fast retransmit and recovery (RFC 5681) with partial acknowledgements
-// (NewReno, RFC 6582), timeouts (RFC 6298). Each segment is a packet on one link, each
-// acknowledgement one on the other; the receiver acknowledges every segment. There is
-// no handshake and no SACK.
+// avoidance, fast retransmit and recovery (RFC 5681), the latter by selective
+// acknowledgements (RFC 6675), timeouts (RFC 6298). Each segment is a packet on one
+// link, each acknowledgement one on the other; the receiver acknowledges every segment,
+// and tells which one that was. There is no handshake.
 //
 // Owner of its state: the World's goroutine.
 type Reno struct {
@@ -48,11 +47,15 @@ type Reno struct {
 	cfg         RenoConfig
 	stats       RenoStats
 
-	// The sender, in bytes of the stream.
-	una, next, high int64 // oldest unacknowledged, next to send, highest sent
-	cwnd, ssthresh  int64
-	dups            int
-	recover         int64 // the recovery ends when this is acknowledged
+	// The sender, in segments of the stream.
+	una, next, high int64         // oldest unacknowledged, next new one, one behind the newest sent
+	flight          []renoSegment // from una to next, as a ring by number
+	pipe            int64         // segments in the network, as far as the sender knows
+	lost            int64         // of flight, to be sent again
+	top, edge       int64         // newest that has arrived; what lies before edge was looked at
+	urgent          bool          // one goes at once, whatever the pipe holds
+	cwnd, ssthresh  int64         // bytes
+	recover         int64         // the recovery ends when all before it is acknowledged
 	recovering      bool
 	smooth, vari    clock.Duration
 	rto             clock.Duration
@@ -65,6 +68,11 @@ type Reno struct {
 	free *renoPacket
 }
 
+// renoSegment is what the sender knows of a segment.
+type renoSegment struct {
+	sacked, lost bool
+}
+
 // NewReno begins a flow that sends over one link and hears its acknowledgements from
 // another. Links of [Network.PacketLink] may be shared with others.
 func (n *Network) NewReno(there, back *netpath.Link, cfg RenoConfig) *Reno {
@@ -72,14 +80,19 @@ func (n *Network) NewReno(there, back *netpath.Link, cfg RenoConfig) *Reno {
 		cfg.Window = renoWindow
 	}
 	r := &Reno{w: n.w, there: there, back: back, cfg: cfg, cwnd: renoBegin * renoMSS, ssthresh: 1 << 60,
-		rto: renoFirstRTO, early: map[int64]bool{}}
+		rto: renoFirstRTO, early: map[int64]bool{}, flight: make([]renoSegment, 16)}
 	r.timer = newWake(n.w, r.onTimeout)
 	r.send()
 	return r
 }
 
-// Acked is how many bytes have arrived and been acknowledged.
-func (r *Reno) Acked() int64 { return r.una }
+// Acked is how many bytes have been acknowledged without a gap.
+func (r *Reno) Acked() int64 {
+	if r.cfg.Bytes > 0 {
+		return min(r.una*renoMSS, r.cfg.Bytes)
+	}
+	return r.una * renoMSS
+}
 
 // Stats returns the counters.
 func (r *Reno) Stats() RenoStats { return r.stats }
@@ -91,15 +104,14 @@ func (r *Reno) Cwnd() int64 { return r.cwnd }
 type renoPacket struct {
 	e    event
 	r    *Reno
-	ack  bool
-	seq  int64      // of its first byte, or what is expected next
-	size int64      // of payload
+	ack  int64      // the segment expected next, of an acknowledgement; -1 otherwise
+	seq  int64      // the segment, or the one that is answered
 	sent clock.Time // the timestamp, or its echo (RFC 7323)
 	next *renoPacket
 }
 
 // put has a packet take its chances on a link.
-func (r *Reno) put(l *netpath.Link, wire int, x renoPacket) {
+func (r *Reno) put(l *netpath.Link, wire int, ack, seq int64, sent clock.Time) {
 	fate := l.Carry(r.w.now, wire)
 	for _, at := range fate.At[:fate.Copies] {
 		p := r.free
@@ -109,56 +121,74 @@ func (r *Reno) put(l *netpath.Link, wire int, x renoPacket) {
 		} else {
 			r.free = p.next
 		}
-		p.ack, p.seq, p.size, p.sent = x.ack, x.seq, x.size, x.sent
+		p.ack, p.seq, p.sent = ack, seq, sent
 		r.w.again(&p.e, at)
 	}
 }
 
 func (p *renoPacket) arrive() {
-	r, x := p.r, *p
+	r, ack, seq, sent := p.r, p.ack, p.seq, p.sent
 	p.next, r.free = r.free, p
-	if x.ack {
-		r.w.Mark(renoMark, uint64(x.seq))
-		r.onAck(x.seq, x.sent)
-	} else {
-		r.onSegment(x)
+	if ack < 0 {
+		r.onSegment(seq, sent)
+		return
 	}
+	r.w.Mark(renoMark, uint64(ack)<<32|uint64(uint32(seq)))
+	r.onAck(ack, seq, sent)
 }
 
 // onSegment is the receiver: it acknowledges each segment at once.
-func (r *Reno) onSegment(x renoPacket) {
+func (r *Reno) onSegment(seq int64, sent clock.Time) {
 	switch {
-	case x.seq == r.got:
-		r.got += x.size
-		for r.early[r.got] {
+	case seq == r.got:
+		for r.got++; r.early[r.got]; r.got++ {
 			delete(r.early, r.got)
-			r.got += r.sizeAt(r.got)
 		}
-	case x.seq > r.got:
-		r.early[x.seq] = true
+	case seq > r.got:
+		r.early[seq] = true
 	}
-	r.put(r.back, renoAck, renoPacket{ack: true, seq: r.got, sent: x.sent})
+	r.put(r.back, renoHeaders, r.got, seq, sent)
 }
 
-// sizeAt is the payload of the segment at an offset.
+// sizeAt is the payload of a segment; 0 behind the end.
 func (r *Reno) sizeAt(seq int64) int64 {
 	if r.cfg.Bytes > 0 {
-		return max(min(renoMSS, r.cfg.Bytes-seq), 0)
+		return max(min(renoMSS, r.cfg.Bytes-seq*renoMSS), 0)
 	}
 	return renoMSS
 }
 
-// send sends what the windows allow.
+func (r *Reno) at(seq int64) *renoSegment { return &r.flight[seq&int64(len(r.flight)-1)] }
+
+// send sends what is lost, then what is new, as the windows allow: "If cwnd - pipe >=
+// 1 SMSS, the sender SHOULD transmit one or more segments" (RFC 6675, section 5).
 func (r *Reno) send() {
-	for {
-		n := r.sizeAt(r.next)
-		if n == 0 || r.next+n-r.una > min(r.cwnd, r.cfg.Window) {
-			return
+	for seq := r.una; r.lost > 0 && r.open() && seq < r.next; seq++ {
+		if s := r.at(seq); s.lost {
+			s.lost, r.urgent = false, false
+			r.lost--
+			r.transmit(seq)
 		}
-		r.transmit(r.next)
-		r.next += n
-		r.high = max(r.high, r.next)
 	}
+	for r.lost == 0 && r.open() && (r.next-r.una+1)*renoMSS <= r.cfg.Window && r.sizeAt(r.next) > 0 {
+		r.push()
+		r.transmit(r.next - 1)
+	}
+}
+
+func (r *Reno) open() bool { return r.urgent || (r.pipe+1)*renoMSS <= r.cwnd }
+
+// push makes a new segment.
+func (r *Reno) push() {
+	if n := int64(len(r.flight)); r.next-r.una == n {
+		old := r.flight
+		r.flight = make([]renoSegment, 2*n)
+		for seq := r.una; seq < r.next; seq++ {
+			*r.at(seq) = old[seq&(n-1)]
+		}
+	}
+	*r.at(r.next) = renoSegment{}
+	r.next++
 }
 
 func (r *Reno) transmit(seq int64) {
@@ -166,21 +196,27 @@ func (r *Reno) transmit(seq int64) {
 	if seq < r.high {
 		r.stats.Resent++
 	}
-	n := r.sizeAt(seq)
-	r.put(r.there, int(n)+renoHeaders, renoPacket{seq: seq, size: n, sent: r.w.now})
+	r.high = max(r.high, seq+1)
+	r.pipe++
+	r.put(r.there, int(r.sizeAt(seq))+renoHeaders, -1, seq, r.w.now)
 	if !r.timer.on {
 		r.timer.set(r.w.now.Add(r.rto))
 	}
 }
 
 // onAck is the sender's side of an acknowledgement.
-func (r *Reno) onAck(ack int64, sent clock.Time) {
-	switch {
-	case ack > r.una:
+func (r *Reno) onAck(ack, seq int64, sent clock.Time) {
+	news := ack > r.una
+	if news {
 		r.measure(r.w.now.Sub(sent))
-		r.onProgress(ack)
-	case ack == r.una && r.next > r.una:
-		r.onDuplicate()
+		r.advance(ack)
+	}
+	if seq >= r.una && seq < r.next {
+		r.sack(seq)
+	}
+	r.detect()
+	if news {
+		r.grow()
 	}
 	r.send()
 }
@@ -196,64 +232,98 @@ func (r *Reno) measure(rtt clock.Duration) {
 	r.rto = min(max(r.smooth+4*r.vari, renoMinRTO), renoMaxRTO)
 }
 
-func (r *Reno) onProgress(ack int64) {
-	acked := ack - r.una
-	r.una, r.next = ack, max(r.next, ack)
-	partial := r.recovering && ack < r.recover
-	switch {
-	case partial:
-		// "Deflate the congestion window by the amount of new data acknowledged
-		// by the Cumulative Acknowledgment field. If the partial ACK acknowledges
-		// at least one SMSS of new data, then add back SMSS bytes" (RFC 6582).
-		r.cwnd = max(r.cwnd-acked, 0)
-		if acked >= renoMSS {
-			r.cwnd += renoMSS
-		}
-		r.transmit(r.una)
-	case r.recovering:
-		r.recovering = false
-		r.cwnd = min(r.ssthresh, max(r.next-r.una, renoMSS)+renoMSS)
-	case r.cwnd < r.ssthresh:
-		r.cwnd += min(acked, renoMSS)
-	default:
-		// "cwnd += SMSS*SMSS/cwnd" (RFC 5681, equation 3).
-		r.cwnd += max(renoMSS*renoMSS/r.cwnd, 1)
+// advance takes a cumulative acknowledgement.
+func (r *Reno) advance(ack int64) {
+	for ; r.una < ack; r.una++ {
+		r.leave(r.at(r.una))
 	}
-	if r.dups = 0; r.una == r.next && r.sizeAt(r.next) == 0 {
+	if r.una == r.next && r.sizeAt(r.next) == 0 {
 		r.timer.set(clock.Never)
 	} else {
 		r.timer.set(r.w.now.Add(r.rto))
 	}
 }
 
-func (r *Reno) onDuplicate() {
-	r.dups++
+// leave takes a segment that has arrived from the count of those on their way.
+func (r *Reno) leave(s *renoSegment) {
 	switch {
-	case r.recovering:
-		r.cwnd += renoMSS
-	case r.dups == renoDups && r.una > r.recover:
-		r.stats.Recoveries++
-		r.recovering, r.recover = true, r.next
-		r.ssthresh = r.half()
-		r.cwnd = r.ssthresh + renoDups*renoMSS
-		r.transmit(r.una)
+	case s.sacked:
+	case s.lost:
+		s.lost = false
+		r.lost--
+	default:
+		r.pipe--
 	}
 }
 
-// half is what is left of the window after a loss: "ssthresh = max (FlightSize / 2,
-// 2*SMSS)" (RFC 5681, equation 4).
-func (r *Reno) half() int64 { return max((r.next-r.una)/2, 2*renoMSS) }
+func (r *Reno) sack(seq int64) {
+	s := r.at(seq)
+	r.leave(s)
+	s.sacked = true
+	r.top = max(r.top, seq)
+}
 
-// onTimeout sends everything again, one segment at first, and doubles the timeout.
+// detect counts what lies three segments behind the newest that has arrived as lost
+// (forward acknowledgement, Mathis and Mahdavi, 1996), and cuts the window once for all
+// of a flight.
+func (r *Reno) detect() {
+	for r.edge = max(r.edge, r.una); r.edge+renoDups <= r.top; r.edge++ {
+		if s := r.at(r.edge); !s.sacked {
+			s.lost = true
+			r.lost++
+			r.pipe--
+			r.cut()
+		}
+	}
+}
+
+// cut is the one of a recovery: "ssthresh = max (FlightSize / 2, 2*SMSS)" (RFC 5681,
+// equation 4).
+func (r *Reno) cut() {
+	if r.recovering {
+		return
+	}
+	r.stats.Recoveries++
+	r.recovering, r.recover = true, r.next
+	r.ssthresh = max((r.next-r.una)*renoMSS/2, 2*renoMSS)
+	r.cwnd = r.ssthresh
+	// "Retransmit the first data segment presumed dropped" (RFC 6675, section 5,
+	// step 4.3), whatever the pipe holds.
+	r.urgent = true
+	r.timer.set(r.w.now.Add(r.rto))
+}
+
+// grow opens the window for an acknowledgement of something new.
+func (r *Reno) grow() {
+	if r.recovering {
+		r.recovering = r.una < r.recover
+		return
+	}
+	if r.cwnd < r.ssthresh {
+		r.cwnd += renoMSS
+		return
+	}
+	// "cwnd += SMSS*SMSS/cwnd" (RFC 5681, equation 3).
+	r.cwnd += max(renoMSS*renoMSS/r.cwnd, 1)
+}
+
+// onTimeout counts all as lost that nobody has seen, and begins with one segment and
+// twice the timeout.
 func (r *Reno) onTimeout() {
 	if r.una == r.next {
 		return
 	}
 	r.stats.Timeouts++
-	r.ssthresh, r.cwnd = r.half(), renoMSS
-	r.recovering, r.recover, r.dups = false, r.high, 0
+	r.ssthresh, r.cwnd = max((r.next-r.una)*renoMSS/2, 2*renoMSS), renoMSS
+	r.recovering, r.urgent, r.pipe, r.lost = false, false, 0, 0
+	r.edge = r.next
+	for seq := r.una; seq < r.next; seq++ {
+		if s := r.at(seq); !s.sacked {
+			s.lost = true
+			r.lost++
+		}
+	}
 	r.rto = min(2*r.rto, renoMaxRTO)
-	r.next = r.una
 	r.send()
 	r.timer.set(r.w.now.Add(r.rto))
 }
