@@ -328,32 +328,6 @@ func (j *job) open(i metainfo.PieceIndex, h picker.Hint) *partial {
 	return a
 }
 
-// trialPieces is how many pieces a peer may have begun of whom none has been verified
-// yet: a fast liar would have sent many before the first is judged, which takes a moment,
-// since storage lets a piece wait for another to be hashed with.
-const trialPieces = 2
-
-// onTrial reports whether the peer has begun that many. It goes on when one is judged.
-func (j *job) onTrial() bool { return !j.p.proven && len(j.p.mine) >= trialPieces }
-
-// mayBegin reports whether the peer may begin another piece.
-func (j *job) mayBegin() bool { return j.t.mayOpen() && !j.onTrial() }
-
-// joinAfter is how long a peer must wait that has proved nothing yet.
-const joinAfter = 5 * time.Second
-
-// mayJoin reports whether the peer may have a part in a piece that others have begun.
-// One of whom no piece has been verified yet shall first fetch one alone: if it lies,
-// that is found out at once, and spoils nobody's work.
-func (j *job) mayJoin(a *partial) bool {
-	return j.p.proven || a.only(j.p.id) || j.since(a.begun.Add(joinAfter))
-}
-
-// guarded reports whether a piece is kept from the peer for a while.
-func (j *job) guarded(a *partial) bool {
-	return a.parole && !j.since(a.begun.Add(paroleTime)) || !j.mayJoin(a)
-}
-
 // hurryAfter is how long whoever has begun a piece that a Reader waits for may keep
 // it alone.
 const hurryAfter = 2 * time.Second

@@ -127,13 +127,6 @@ func (t *torrent) prove(part *partial) {
 	}
 }
 
-func (t *torrent) putOnParole(id peerID) {
-	if p := t.swarm.byID[id]; p != nil && !p.parole {
-		p.parole = true
-		t.disownAll(p)
-	}
-}
-
 // remember keeps the evidence of a bad piece, and reports whether there was room.
 func (t *torrent) remember(part *partial, sums []uint64) bool {
 	old := t.blame.suspects[part.piece]

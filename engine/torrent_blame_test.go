@@ -293,10 +293,37 @@ func TestStrangersFetchAloneFirst(t *testing.T) {
 	tt.deliver("b", "2:0+4")
 	tt.pieceOK(2)
 	tt.need("b", 3)
-	tt.want("b", "b has proved itself, and in endgame helps, too", "have 2", "ask 1:2+2", "ask 0:0+1")
+	tt.want("b", "b has proved itself, and in endgame helps, too, but in one of a's only", "have 2", "ask 1:2+2", "ask 1:0+1")
 	tt.want("c", "c has not", "have 2")
+	tt.need("a", 2)
+	tt.want("a", "it begins no other piece because one is shared now", "have 2")
 	tt.pass(joinAfter)
-	tt.want("c", "but it does not wait for ever", "ask 0:1+1", "ask 0:2+1")
+	tt.want("c", "but it does not wait for ever", "ask 0:0+1", "ask 0:1+1")
+}
+
+// A liar that has its hand in a piece of others is suspected first and named by the next
+// piece, which is left to it: the second bad one is the last.
+func TestLiarIsNamedByItsSecondBadPiece(t *testing.T) {
+	tt := leeching(t, having(3, 4, 5, 6, 7, 8, 9), func(tt *testTorrent) { tt.unknown = true })
+	tt.peer("liar", 0, 1, 2)
+	tt.peer("b", 0, 1, 2)
+	tt.forget()
+	tt.need("liar", 8)
+	tt.want("liar", "", "ask 0:0+4", "ask 1:0+4")
+	tt.need("b", 4)
+	tt.want("b", "", "ask 2:0+4")
+	tt.deliver("b", "2:0+4")
+	tt.pieceOK(2)
+	tt.need("b", 2)
+	tt.want("b", "the end is near", "have 2", "ask 0:0+1", "ask 0:1+1")
+	tt.deliver("b", "0:0+1", "0:1+1")
+	tt.lie("liar", "0:2+2")
+	tt.pieceBad(0)
+	tt.wantParole("either may have lied", "liar", "b")
+	tt.lie("liar", "1:0+4")
+	tt.forget()
+	tt.pieceBad(1)
+	tt.want("events", "piece 1 was the liar's alone", "bad 1", "banned liar", "gone liar")
 }
 
 func TestOrphansThatNobodyTouchedAreAsGoodAsNew(t *testing.T) {
