@@ -64,7 +64,6 @@ var decoders = DecoderTable{
 
 		"transport.Framer.Push": "FuzzLink",
 		"transport.Greet":       "FuzzHandshake",
-		"transport.segmentSize": "FuzzSegmentSize",
 
 		"transport/utp.Parse":           "FuzzParse",
 		"transport/utp.Machine.Receive": "FuzzMachine",
