@@ -39,11 +39,11 @@ func (s *session) listen(c *actor.Ctx[sessionMsg], addr netip.AddrPort) {
 }
 
 // onBound takes one transport's listening address. A port that is taken is left for the
-// next one, if the user did not insist on it; the other transports are better off
+// next one, if the user did not insist on it and the address is ours; the other transports are better off
 // anywhere than nowhere: their connections go out from there.
 func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
 	d := &s.doors
-	if m.Err != nil && len(d.bound) == 0 && s.nextPort() {
+	if m.Err != nil && !errors.Is(m.Err, transport.ErrNotOurs) && len(d.bound) == 0 && s.nextPort() {
 		s.listen(c, netip.AddrPortFrom(s.cfg.Listen.Addr(), s.cfg.Listen.Port()+uint16(d.tries)))
 		return
 	}

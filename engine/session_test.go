@@ -258,6 +258,17 @@ func TestTorrentsWaitForThePort(t *testing.T) {
 	}
 }
 
+func TestOtherPortsOfAnAddressThatIsNotOursAreNotTried(t *testing.T) {
+	ts := newTestSession(t, Config{Listen: ap("45.1.2.3:7000"), NextPorts: 100}, "tcp")
+	ts.listening(0, transport.ErrNotOurs)
+	var got boundTo
+	ts.core.session.Ref.Tell(whereBound{actor.FuncRef(func(b boundTo) { got = b })})
+	ts.run(0)
+	if len(ts.nets[0].listens) != 1 || !errors.Is(got.err, transport.ErrNotOurs) {
+		t.Errorf("tried %v: %v", ts.nets[0].listens, got.err)
+	}
+}
+
 func TestPortsDoNotWrapAround(t *testing.T) {
 	ts := newTestSession(t, Config{Listen: ap("0.0.0.0:65534"), NextPorts: 100}, "tcp")
 	ts.listening(0, errRemote)

@@ -12,6 +12,17 @@ var ErrClosed = errors.New("transport closed")
 // ErrPlain refuses a plain connection where encryption is required.
 var ErrPlain = errors.New("plain connection, but encryption is required")
 
+// ErrNotOurs says that there is no listening on an address, whatever the port.
+var ErrNotOurs = errors.New("not an address of this machine")
+
+// listenError is an error of the system's, in words where it is about the address.
+func listenError(err error) error {
+	if errors.Is(err, errNotOurs) {
+		return fmt.Errorf("%w: %w", ErrNotOurs, err)
+	}
+	return err
+}
+
 // Fault says whose doing the end of a connection is.
 type Fault uint8
 

@@ -4,4 +4,7 @@ package transport
 
 import "syscall"
 
-var errInUse error = syscall.EADDRINUSE
+var (
+	errInUse   error = syscall.EADDRINUSE
+	errNotOurs error = syscall.EADDRNOTAVAIL
+)

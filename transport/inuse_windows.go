@@ -2,4 +2,7 @@ package transport
 
 import "golang.org/x/sys/windows"
 
-var errInUse error = windows.WSAEADDRINUSE
+var (
+	errInUse   error = windows.WSAEADDRINUSE
+	errNotOurs error = windows.WSAEADDRNOTAVAIL
+)

@@ -146,7 +146,7 @@ func (t *tcp) open(addr netip.AddrPort) ([]net.Listener, error) {
 	if addr.Addr().IsValid() && !addr.Addr().IsUnspecified() {
 		l, err := t.net.Listen(t.ctx, "tcp", addr.String())
 		if err != nil {
-			return nil, err
+			return nil, listenError(err)
 		}
 		return []net.Listener{l}, nil
 	}

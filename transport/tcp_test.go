@@ -128,8 +128,8 @@ func TestListenErrors(t *testing.T) {
 	if l := newSession(t, Env{}).listen(netip.AddrPortFrom(netip.IPv6Unspecified(), first.Addr.Port())); l.Err == nil {
 		t.Errorf("a port in use gives %+v", l)
 	}
-	if l := s.listen(netip.MustParseAddrPort("8.8.8.8:0")); l.Err == nil {
-		t.Error("not our address")
+	if l := s.listen(netip.MustParseAddrPort("8.8.8.8:0")); !errors.Is(l.Err, ErrNotOurs) {
+		t.Errorf("not our address: %v", l.Err)
 	}
 	s.tr.Close()
 	if l := s.listen(loopback(0)); l.Err == nil {

@@ -43,7 +43,7 @@ func (n *Net) openUDP(addr netip.AddrPort) (*udp, error) {
 	}
 	pc, err := n.ListenPacket(context.Background(), network, netip.AddrPortFrom(ip, addr.Port()).String())
 	if err != nil {
-		return nil, err
+		return nil, listenError(err)
 	}
 	u := &udp{conn: pc.(*net.UDPConn), v6: ip.Is6()}
 	u.addr = u.conn.LocalAddr().(*net.UDPAddr).AddrPort()

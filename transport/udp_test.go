@@ -197,6 +197,9 @@ func TestPortInUse(t *testing.T) {
 	if s, err := tryOpen(n, a.Addr().String()); !errors.Is(err, errInUse) {
 		t.Errorf("a second socket at one port: %v, %v", s, err)
 	}
+	if s, err := tryOpen(n, "8.8.8.8:0"); !errors.Is(err, ErrNotOurs) {
+		t.Errorf("not our address: %v, %v", s, err)
+	}
 }
 
 func TestRoutesComeAndGo(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/shoal-bt/shoal/engine"
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/storage"
+	"github.com/shoal-bt/shoal/transport"
 )
 
 // atOnce transfers run at a time.
@@ -152,7 +154,7 @@ func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
 	}
 	eng, err := engine.New(b.cfg)
 	if err != nil {
-		return b.deaf(err)
+		return deaf(b.opt.bind, b.cfg.Listen, err)
 	}
 	b.eng = eng
 	defer func() {
@@ -183,13 +185,15 @@ func (b *batch) attempt(ctx context.Context, ready []*transfer) error {
 	return nil
 }
 
-// deaf says why the engine can't listen.
-func (b *batch) deaf(err error) error {
-	advice := "choose another --port, or 0 for any free one"
-	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		advice = "--bind wants an address of this machine"
+// deaf says why an engine can't listen; bind is what --bind says.
+func deaf(bind string, addr netip.AddrPort, err error) error {
+	if errors.Is(err, transport.ErrNotOurs) {
+		return fail(exitIO, "--bind %s: %w; give an address or interface of this machine", bind, err)
 	}
-	return fail(exitIO, "can't listen on %v: %w; %s", b.cfg.Listen, err, advice)
+	if addr.Port() == 0 {
+		return fail(exitIO, "can't listen: %w", err)
+	}
+	return fail(exitIO, "can't listen on %v: %w; choose another --port, or 0 for any free one", addr, err)
 }
 
 // tellAddrs tells where the engine listens.

@@ -286,7 +286,7 @@ func TestPortsAndBinding(t *testing.T) {
 	defer l.Close()
 	taken := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 	shoal("download", s.file, "-o", t.TempDir(), "--bind", "127.0.0.1", "--port", taken).want(t, 5).complains(t, "can't listen on 127.0.0.1:"+taken, "--port")
-	shoal("download", s.file, "-o", t.TempDir(), "--bind", "192.0.2.1").want(t, 5).complains(t, "192.0.2.1", "--bind")
+	shoal("download", s.file, "-o", t.TempDir(), "--bind", "192.0.2.1").want(t, 5).complains(t, "--bind 192.0.2.1: not an address of this machine")
 	for _, bind := range []string{"127.0.0.1", loopback(t)} {
 		o := shoal("download", s.file, "-o", t.TempDir(), "--bind", bind, "--port", "0", "--peer", s.peer, "--json").want(t, 0)
 		if addr := last(t, events(t, o.out), "listening").text("addr"); !strings.HasPrefix(addr, "127.0.0.1:") {

@@ -51,7 +51,7 @@ func (o *finderFlags) withTorrent(st streams, w wanted, limit time.Duration, do 
 	defer cancel()
 	eng, err := engine.New(cfg)
 	if err != nil {
-		return fail(exitIO, "can't listen: %w", err)
+		return deaf(o.bind, cfg.Listen, err)
 	}
 	defer func() { _ = eng.Close(stopAnnounce) }() // what was wanted of it is known
 	tor, err := eng.Add(limited, add)
