@@ -29,8 +29,11 @@ type peerError struct {
 	err   error  // beneath, may be nil
 }
 
-func (e *peerError) Error() string {
-	s := "peer " + e.addr.String()
+func (e *peerError) Error() string { return "peer " + e.said() }
+
+// said is the error where it is clear that it is a peer's.
+func (e *peerError) said() string {
+	s := e.addr.String()
 	if e.fault == faultProtocol {
 		s += " broke the protocol"
 	}

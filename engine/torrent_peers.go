@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -358,7 +357,7 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	if p.live {
 		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.hash, Addr: p.addr, Err: m.exit.Err})
 	} else if m.exit.Err != nil {
-		t.swarm.noteFailure(fmt.Sprintf("%v: %v", p.addr, m.exit.Err))
+		t.swarm.noteFailure(failureOf(p.addr, m.exit.Err))
 	}
 	t.maybeEnd(c)
 }

@@ -386,6 +386,14 @@ func TestFailuresAreKeptBounded(t *testing.T) {
 	}
 }
 
+func TestAFailureNamesItsPeerOnce(t *testing.T) {
+	at := netip.MustParseAddrPort("45.13.88.7:6881")
+	err := fmt.Errorf("it ended: %w", &peerError{faultDial, at, "", errRemote})
+	if got, want := failureOf(at, err), "45.13.88.7:6881: "+errRemote.Error(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestAFailureIsToldOnce(t *testing.T) {
 	var s swarm
 	for _, why := range []string{"a", "b", "c"} {

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -186,3 +189,12 @@ func (s *swarm) noteFailure(why string) {
 }
 
 const keepFailures = 8
+
+// failureOf says why no connection to an address came about.
+func failureOf(addr netip.AddrPort, err error) string {
+	var e *peerError
+	if errors.As(err, &e) {
+		return e.said()
+	}
+	return fmt.Sprintf("%v: %v", addr, err)
+}
