@@ -36,13 +36,16 @@ func (x *transfer) explain() string {
 	return d.text()
 }
 
-// diagnose tells it while there is still time to do something about it, once.
-func (x *transfer) diagnose() {
+// diagnose tells it while there is still time to do something about it.
+func (x *transfer) diagnose() { x.rep.note("%s: %s", x.name, x.tellDiagnosis()) }
+
+// tellDiagnosis tells a program, once, and returns what to tell a person.
+func (x *transfer) tellDiagnosis() string {
 	x.moves.said = true
 	d := x.diagnosis()
 	x.rep.event("diagnosis", x.hash, keys{"text": d.text(), "peers": d.peers, "addresses": d.known,
 		"trackers": d.trackersJSON(), "sources": d.sourcesJSON(), "failures": nonNilTexts(d.failures)})
-	x.rep.note("%s: %s", x.name, d.text())
+	return d.text()
 }
 
 // maxTold trackers are told one by one; --json has all.

@@ -51,7 +51,7 @@ func (x *transfer) overdue(now time.Time) error {
 		return nil
 	}
 	if !x.done && !x.moves.said {
-		x.diagnose()
+		x.tellDiagnosis() // to a person the error says it
 	}
 	switch {
 	case x.opt.seedOnly:

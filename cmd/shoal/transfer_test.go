@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -98,6 +99,43 @@ func TestCodeOfSeveral(t *testing.T) {
 		}
 		if got := exitCode(b.conclude(time.Now())); got != c.want {
 			t.Errorf("%v: %d, want %d", c.errs, got, c.want)
+		}
+	}
+}
+
+// Why there is no peer is told to a person once when there is still time, and by the
+// error that ends it; to a program once.
+func TestWhyNobodyComes(t *testing.T) {
+	for _, c := range []struct {
+		limit, after time.Duration
+		json         bool
+		told, fails  int
+	}{
+		{time.Minute, explainAfter - 1, false, 0, 0},
+		{time.Minute, explainAfter, false, 1, 0},
+		{0, time.Hour, false, 1, 0},
+		{time.Second, time.Second, false, 0, 1},
+		{explainAfter, time.Hour, false, 1, 1},
+		{time.Second, time.Second, true, 1, 1},
+		{time.Minute, time.Hour, true, 1, 1},
+	} {
+		var out, errs bytes.Buffer
+		x := &transfer{opt: &transferFlags{timeout: span{c.limit}}, rep: newReporter(streams{out: &out, err: &errs}, c.json), name: "x"}
+		x.moves.from, x.moves.at = time.Unix(1, 0), time.Unix(1, 0)
+		x.stats.State = engine.Downloading
+		x.moves.mark[3] = -1 // as after the first look
+		x.moves.note(&x.stats, false, x.moves.from)
+		fails := 0
+		for range 2 {
+			if err := x.overdue(x.moves.from.Add(c.after)); err != nil {
+				fails = 1
+				if exitCode(err) != exitNoPeers || !strings.Contains(err.Error(), "no peer, no address known") {
+					t.Errorf("%+v: %v", c, err)
+				}
+			}
+		}
+		if told := strings.Count(out.String()+errs.String(), "no tracker to ask"); told != c.told || fails != c.fails {
+			t.Errorf("%+v: told %d times, failed %d times: %s%s", c, told, fails, &out, &errs)
 		}
 	}
 }
