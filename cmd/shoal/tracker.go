@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 
@@ -21,6 +22,9 @@ func newTracker(st streams) *cobra.Command {
 		Short: "Run a tracker, HTTP and UDP on one port",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if _, _, err := net.SplitHostPort(listen); err != nil {
+				return fail(exitUsage, "--listen %s: want HOST:PORT", listen)
+			}
 			ctx, stop := interruptible()
 			defer stop()
 			s, err := server.Listen(context.Background(), listen, server.Config{Interval: interval.Duration})
