@@ -37,7 +37,9 @@ type DHTLookup struct {
 func (d DHT) open(ctx context.Context) (dhtDoors, error) {
 	doors, err := d.doors(ctx)
 	if err == nil && len(doors.inlets) == 0 {
-		err = errors.Join(ErrNoDHT, doors.err)
+		if err = ErrNoDHT; doors.err != nil {
+			err = fmt.Errorf("%w: %w", ErrNoDHT, doors.err)
+		}
 	}
 	return doors, closedOr(err)
 }
