@@ -75,7 +75,7 @@ seeds. All flags but --resolve are for that. Exit code 7: it did not come in tim
 	f := c.Flags()
 	f.BoolVar(&resolve, "resolve", false, "fetch the torrent file")
 	f.StringVarP(&o.out, "output", "o", "", "`FILE` to write; - for standard output")
-	f.BoolVar(&o.force, "force", false, "overwrite it")
+	f.BoolVar(&o.force, "force", false, "overwrite FILE")
 	o.timeout = span{2 * time.Minute}
 	f.Var(&o.timeout, "timeout", "give up after this long")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
