@@ -5,7 +5,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/block"
-	"github.com/shoal-bt/shoal/wire"
+	"github.com/shoal-bt/shoal/transport/mse"
 )
 
 // conn is a Link over a net.Conn. At rest it is one parked goroutine, the reader,
@@ -39,8 +38,12 @@ type conn struct {
 	queue    []*Batch
 	writing  bool
 
-	r     reader
-	pairs int // of (header, block) per write; the writer's
+	r reader
+
+	// The writer's:
+	pairs   int         // of (header, block) per write
+	enc     *mse.Stream // encrypts what is written; nil: it goes out in the clear
+	greeted bool        // the handshake of the first batch has been sent already
 }
 
 // NewConn makes a link of a connection: the way to write a transport. It owns c
@@ -50,10 +53,13 @@ type conn struct {
 // Connections other than TCP wait in Read with a small buffer: after a standing
 // grant has been taken back, up to 512 bytes more may arrive. Their Close may wait,
 // their deadlines must work.
-func NewConn(c net.Conn, info Info, env Env) Link {
+func NewConn(c net.Conn, info Info, env Env) Link { return newConn(c, info, env, crypto{}) }
+
+func newConn(c net.Conn, info Info, env Env, x crypto) *conn {
 	l := &conn{nc: c, info: info, slab: env.Slab, done: make(chan struct{}), pairs: maxPairs / 2}
 	l.granted.L = &l.mu
-	l.r.init(l)
+	l.enc, l.greeted = x.out, x.greeted
+	l.r.init(l, x)
 	return l
 }
 
@@ -227,42 +233,6 @@ func (d doneContext) Err() error {
 	default:
 		return nil
 	}
-}
-
-// Greet reads the handshake of a connection that came in, as [Listen] wants it: at
-// most until env.HandshakeTimeout, and not beyond its 68 bytes. It closes the
-// connection when it fails. For pumps: it waits.
-func Greet(c net.Conn, info Info, env Env) (Accepted, error) {
-	h, err := readHandshake(c, env.handshakeTimeout())
-	if err != nil {
-		c.Close()
-		return Accepted{}, fmt.Errorf("%v: %w", info.Remote, err)
-	}
-	info.Incoming = true
-	return Accepted{Link: NewConn(c, info, env), Handshake: h}, nil
-}
-
-// readHandshake looks at the bytes as they come: whoever speaks another protocol is
-// not waited for.
-func readHandshake(c net.Conn, limit time.Duration) (h wire.Handshake, err error) {
-	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
-		return h, err
-	}
-	var buf [wire.HandshakeLen]byte
-	for n := 0; n < len(buf); {
-		k, err := c.Read(buf[n:])
-		if n += k; !wire.LooksLikeHandshake(buf[:n]) {
-			_, err := wire.ParseHandshake(buf[:n])
-			return h, err
-		}
-		if err != nil && n < len(buf) {
-			return h, fmt.Errorf("no handshake: %w", err)
-		}
-	}
-	if h, err = wire.ParseHandshake(buf[:]); err != nil {
-		return h, err
-	}
-	return h, c.SetReadDeadline(time.Time{})
 }
 
 func (e Env) handshakeTimeout() time.Duration {

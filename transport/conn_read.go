@@ -35,11 +35,38 @@ type reader struct {
 	limited bool // the grant was not a standing one: every byte is reported
 }
 
-func (r *reader) init(c *conn) {
+func (r *reader) init(c *conn, x crypto) {
 	r.c = c
 	r.src = newSource(c)
+	if len(x.left) > 0 {
+		r.src = &leftSource{r: r, left: x.left, then: r.src}
+	}
 	r.Init(c.slab, c.info.Incoming)
+	r.Decrypt(x.in)
 }
+
+// leftSource brings bytes that were read from the connection before it was a link's,
+// and then makes room for the source that reads it.
+type leftSource struct {
+	r    *reader
+	left []byte
+	then source
+}
+
+func (s *leftSource) next(wait bool) (b []byte, full bool, err error) {
+	limit := s.r.c.allowance()
+	if wait && limit <= 0 {
+		limit = s.r.c.awaitGrant()
+	}
+	n := max(min(int64(len(s.left)), limit), 0)
+	b, s.left = s.left[:n], s.left[n:]
+	if len(s.left) == 0 {
+		s.r.src = s.then
+	}
+	return b, true, nil
+}
+
+func (s *leftSource) free() {}
 
 // read is the pump.
 func (c *conn) read() {

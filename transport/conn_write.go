@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -102,7 +103,7 @@ func (w *writer) say() {
 func (w *writer) batches(queue []*Batch) error {
 	for i, b := range queue {
 		if b.Handshake != nil {
-			w.o.head = wire.AppendHandshake(w.o.head, *b.Handshake)
+			w.hello(b.Handshake)
 		}
 		for j := range b.Frames {
 			if err := w.o.add(&b.Frames[j]); err != nil {
@@ -120,13 +121,23 @@ func (w *writer) batches(queue []*Batch) error {
 	return w.flush()
 }
 
+// hello adds a handshake, unless it has been sent with that of the encryption.
+func (w *writer) hello(h *wire.Handshake) {
+	if w.c.greeted {
+		w.c.greeted = false
+		w.o.wire += wire.HandshakeLen
+		return
+	}
+	w.o.head = wire.AppendHandshake(w.o.head, *h)
+}
+
 // flush writes what the outbox holds, releases it and says so, if that needs no waiting.
 func (w *writer) flush() error {
 	o := w.o
 	o.cut()
 	if len(o.vec) > 0 {
 		began := time.Now()
-		if err := o.writeTo(w.c.nc); err != nil {
+		if err := o.writeTo(w.c.nc, w.c.enc); err != nil {
 			return w.c.broken(err)
 		}
 		w.steer(time.Since(began))
@@ -189,15 +200,15 @@ func (o *outbox) cut() {
 	}
 }
 
-// writeTo writes vec: with writev where the connection has it, else through a scratch
-// buffer, so that a TLS record or a datagram is not spent on 13 bytes.
-func (o *outbox) writeTo(c net.Conn) error {
-	if _, ok := c.(*net.TCPConn); ok {
+// writeTo writes vec: with writev where the connection has it, else, or to be encrypted,
+// through a scratch buffer, so that a TLS record or a datagram is not spent on 13 bytes.
+func (o *outbox) writeTo(c net.Conn, enc *mse.Stream) error {
+	if _, ok := c.(*net.TCPConn); ok && enc == nil {
 		o.iov = o.vec
 		_, err := o.iov.WriteTo(c)
 		return err
 	}
-	if len(o.vec) == 1 {
+	if len(o.vec) == 1 && enc == nil {
 		_, err := c.Write(o.vec[0])
 		return err
 	}
@@ -206,7 +217,12 @@ func (o *outbox) writeTo(c net.Conn) error {
 	n := 0
 	for _, part := range o.vec {
 		for len(part) > 0 {
-			k := copy(buf[n:], part)
+			k := min(len(buf)-n, len(part))
+			if enc != nil {
+				enc.XOR(buf[n:], part[:k])
+			} else {
+				copy(buf[n:], part)
+			}
 			if part, n = part[k:], n+k; n == len(buf) {
 				if _, err := c.Write(buf[:n]); err != nil {
 					return err

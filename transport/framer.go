@@ -7,6 +7,7 @@ import (
 	"sync/atomic" //atomic: conn.Send counts requests while its reader counts answers
 
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -52,6 +53,10 @@ type Framer struct {
 	asked   bool // somebody asked for the Piece that is coming
 	greeted bool // the remote's handshake has come
 
+	dec   *mse.Stream // decrypts what is pushed; nil: it comes in the clear
+	clear int         // bytes at the front of what is pushed next that are decrypted already
+	piece bool        // what is pushed next is data of a Piece
+
 	// credit is how many Pieces the remote may send us: one for each Request sent.
 	credit atomic.Int32
 }
@@ -64,6 +69,28 @@ func (f *Framer) Init(slab *block.Slab, greeted bool) {
 	if !greeted {
 		f.split.ExpectHandshake()
 	}
+}
+
+// window is how much of an encrypted stream is decrypted to find out what it is. Data of
+// Pieces beyond it goes from the chunk to its slot by being decrypted.
+const window = 256
+
+// Decrypt says that the stream is encrypted from here on. Push decrypts: it changes the
+// chunk, and what it returns of that must be pushed next.
+func (f *Framer) Decrypt(s *mse.Stream) { f.dec = s }
+
+// decrypt returns the part of a chunk that is understood next: in the clear, unless it
+// is data of a Piece.
+func (f *Framer) decrypt(chunk []byte) []byte {
+	switch {
+	case f.clear > 0:
+		return chunk[:f.clear]
+	case f.piece:
+		return chunk
+	}
+	f.clear = min(len(chunk), window)
+	f.dec.XOR(chunk[:f.clear], chunk[:f.clear])
+	return chunk[:f.clear]
 }
 
 // Ask counts the Requests in a batch that is about to be sent: as many Pieces may
@@ -100,18 +127,28 @@ func (f *Framer) Push(chunk []byte) (rest []byte, need Need, err error) {
 		if f.asked && f.blk == nil && len(chunk) > 0 && !f.lease() {
 			return chunk, NeedSlot, nil
 		}
-		ev, rest, err := f.split.Next(chunk)
+		part := chunk
+		if f.dec != nil {
+			part = f.decrypt(chunk)
+		}
+		ev, rest, err := f.split.Next(part)
 		if err != nil {
 			f.wire += int64(len(chunk))
 			return nil, NeedBytes, err
 		}
-		f.wire += int64(len(chunk) - len(rest))
-		chunk = rest
+		n := len(part) - len(rest)
+		f.wire += int64(n)
+		chunk = chunk[n:]
+		encrypted := f.dec != nil && f.clear == 0
+		f.clear = max(f.clear-n, 0)
 		switch ev.Kind {
 		case wire.NeedMore:
-			return nil, NeedBytes, nil
+			if len(chunk) == 0 {
+				return nil, NeedBytes, nil
+			}
+			continue // of an encrypted chunk only a part was looked at
 		case wire.PieceData:
-			f.data(ev)
+			f.data(ev, encrypted)
 			continue
 		case wire.PieceStart:
 			f.begin(ev.Msg)
@@ -174,7 +211,7 @@ func (f *Framer) handshake(b []byte) error {
 
 // begin decides whether a Piece gets a slot: if one has been asked for.
 func (f *Framer) begin(m wire.Message) {
-	f.have, f.length = 0, m.Length
+	f.have, f.length, f.piece = 0, m.Length, true
 	f.asked = m.Length > 0 && m.Length <= block.Size && f.takeCredit()
 }
 
@@ -199,16 +236,21 @@ func (f *Framer) Give(blk *block.Block) {
 	}
 }
 
-func (f *Framer) data(ev wire.Event) {
+func (f *Framer) data(ev wire.Event, encrypted bool) {
 	n := len(ev.Msg.Payload)
 	f.payload += int64(n)
-	if !f.asked {
-		return
+	if f.asked {
+		f.have += n
 	}
-	if !f.blk.Phantom() {
+	kept := f.asked && !f.blk.Phantom()
+	switch {
+	case kept && encrypted:
+		f.dec.XOR(f.blk.Bytes()[ev.Offset:], ev.Msg.Payload)
+	case kept:
 		copy(f.blk.Bytes()[ev.Offset:], ev.Msg.Payload)
+	case encrypted: // the keystream goes on with what comes behind
+		f.dec.XOR(ev.Msg.Payload, ev.Msg.Payload)
 	}
-	f.have += n
 }
 
 // blockBytes hold the beginning of a block outside of the slab.
@@ -242,7 +284,7 @@ func (f *Framer) message(m wire.Message) {
 		m.Payload = b.scratch[at:len(b.scratch):len(b.scratch)]
 	}
 	b.Frames = append(b.Frames, Frame{Message: m, Block: f.blk})
-	f.blk, f.asked = nil, false
+	f.blk, f.asked, f.piece = nil, false, false
 }
 
 // End says what it means that the stream ends here in good order: io.EOF, or what the

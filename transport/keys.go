@@ -11,9 +11,11 @@ import (
 // Keys are the torrents that incoming encrypted connections may ask for. They name one
 // by a hash of its info-hash, so that all have to be known beforehand. The zero Keys
 // holds none. Its methods wait for nobody and may be called by any goroutine: readers
-// see an immutable part of the table.
+// see an immutable part of the table. They also are the session's limit on how many
+// such connections are listened to, see Admit.
 type Keys struct {
 	parts [256]atomic.Pointer[[]keyEntry] // by the first byte of req2
+	costs costs
 }
 
 type keyEntry struct {

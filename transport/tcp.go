@@ -52,26 +52,24 @@ func (t *tcp) dial(d Dial) {
 	defer cancel()
 	answer := Dialed{Addr: d.Addr}
 	c, err := t.connect(ctx, d)
-	if err != nil {
-		answer.Err = err
-	} else {
-		answer.Link = NewConn(c, infoOf(c, false), t.env)
+	if err == nil {
+		answer.Link, err = Meet(ctx, c, infoOf(c, false), d, t.env)
 	}
+	if err != nil && t.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	answer.Err = err
 	d.Reply.Tell(answer)
 }
 
 func (t *tcp) connect(ctx context.Context, d Dial) (net.Conn, error) {
-	if t.ctx.Err() != nil {
-		return nil, ErrClosed
+	if _, err := t.env.Offer(d); err != nil {
+		return nil, err
 	}
 	if err := t.net.Check(d.Addr, d.Origin); err != nil {
 		return nil, err // says more than the same error from inside the dialer
 	}
-	c, err := t.net.DialContext(ctx, "tcp", d.Addr.String(), d.Origin)
-	if err != nil && t.ctx.Err() != nil {
-		return nil, ErrClosed
-	}
-	return c, err
+	return t.net.DialContext(ctx, "tcp", d.Addr.String(), d.Origin)
 }
 
 func infoOf(c net.Conn, incoming bool) Info {
