@@ -212,10 +212,19 @@ func (f *metaFetch) gone(id peerID) {
 	f.tries = slices.DeleteFunc(f.tries, func(t *metaTry) bool { return t.only == id })
 }
 
-// unask ends a request.
-func (f *metaFetch) unask(p *metaPeer, i int) {
+// answered ends a request, and returns the peer; nil: it was not asked for the piece.
+func (f *metaFetch) answered(id peerID, piece int32) *metaPeer {
+	p := f.peer(id)
+	if p == nil {
+		return nil
+	}
+	i := p.find(piece)
+	if i < 0 {
+		return nil
+	}
 	f.makeLate(p, &p.asked[i])
 	p.asked = slices.Delete(p.asked, i, i+1)
+	return p
 }
 
 // tryOf is the attempt in which a peer takes part.
@@ -260,16 +269,9 @@ func (p *metaPeer) ask(now clock.Time, piece int32) {
 // refused: a peer does not have a piece, or does not give it. BEP 9: "It SHOULD be
 // interpreted as the peer does not have the piece of metadata that was requested."
 func (f *metaFetch) refused(now clock.Time, id peerID, piece int32) {
-	p := f.peer(id)
-	if p == nil {
-		return
+	if p := f.answered(id, piece); p != nil {
+		p.failed(now)
 	}
-	i := p.find(piece)
-	if i < 0 {
-		return
-	}
-	f.unask(p, i)
-	p.failed(now)
 }
 
 // failed lets a peer rest.
@@ -286,15 +288,10 @@ func (p *metaPeer) failed(now clock.Time) {
 // data: a peer has sent a piece, which is the machine's from now on. total is the size
 // that came with it, 0 if none did.
 func (f *metaFetch) data(now clock.Time, id peerID, piece int32, total int64, b []byte) {
-	p := f.peer(id)
+	p := f.answered(id, piece)
 	if p == nil {
 		return
 	}
-	i := p.find(piece)
-	if i < 0 {
-		return
-	}
-	f.unask(p, i)
 	if total != 0 && total != p.size {
 		first := p.size == 0
 		if f.setSize(p, total); !first {
