@@ -311,7 +311,9 @@ func TestPrivateTorrentsAskTrackersOnly(t *testing.T) {
 }
 
 func TestATorrentThatTurnsOutPrivate(t *testing.T) {
-	tt, a := searching(t)
+	tt, a := searching(t, func(tt *testTorrent) {
+		tt.cfg.given = [][]string{{"http://one.example/announce"}, {"http://two.example/announce"}}
+	})
 	known, stranger, neighbour, untried := "45.1.1.1:1", "45.1.1.2:1", "192.168.1.3:1", "45.1.1.4:1"
 	tt.dials = 3
 	tt.tell(found{[]netip.AddrPort{ap(known)}, SourceTracker})
@@ -324,7 +326,7 @@ func TestATorrentThatTurnsOutPrivate(t *testing.T) {
 	tt.peer("i", 0)
 	tt.forget()
 	tt.tor.cfg.private = true // as (*torrent).learn does
-	tt.tor.becamePrivate(nil)
+	tt.tor.becamePrivate()
 	tt.settle()
 	tt.want("dht4", "the node forgets it", "cancel", "forget")
 	tt.want("dht6", "the node forgets it", "cancel", "forget")
@@ -333,6 +335,7 @@ func TestATorrentThatTurnsOutPrivate(t *testing.T) {
 	tt.want(neighbour, "who is known by LSD goes", "end: "+errPrivate.Error())
 	tt.want(known, "who is known by a tracker too stays, without PEX", "pex false")
 	tt.want("i", "and who has come", "pex false")
+	tt.want("tracker", "one tracker is enough", "stopped left 630784")
 	if n := tt.tor.swarm.live; n != 2 {
 		t.Errorf("%d peers", n)
 	}

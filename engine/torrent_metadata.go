@@ -215,7 +215,7 @@ func (t *torrent) learn(c *actor.Ctx[torrentMsg], raw []byte) {
 	t.cfg.meta = meta.With(t.outer())
 	t.cfg.lengths = meta.Lengths
 	if meta.Private {
-		t.becamePrivate(c)
+		t.becamePrivate()
 	}
 	*t.pieces = *newPieces(t.cfg.lengths)
 	t.pick.rebuild = true

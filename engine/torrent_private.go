@@ -5,6 +5,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/dht"
+	"github.com/shoal-bt/shoal/tracker"
 )
 
 // errPrivate ends connections to peers that a private torrent may not know.
@@ -27,10 +28,12 @@ func (s Source) foreign() bool { return sourceSet(0).with(s).foreign() }
 // becamePrivate is called when the metadata has turned out to be private, before anything
 // else leaves: addresses and connections that are known from foreign sources only are
 // let go, ut_pex is off, and nothing more goes to the DHT or the local network that names
-// the torrent. What user and link have named stays, trackers too: with a private torrent
-// they are asked only when the ones before them fail, one at a time (BEP 27).
-func (t *torrent) becamePrivate(_ *actor.Ctx[torrentMsg]) {
-	t.forgetAbroad()
+// the torrent. What user and link have named stays, trackers too: they are asked one at a
+// time from now on, each only when the ones before it fail (BEP 27).
+func (t *torrent) becamePrivate() {
+	t.endDiscovery()
+	t.silenceNodes()
+	t.tellAnnouncer(tracker.Private{})
 	for _, p := range t.swarm.list {
 		switch {
 		case p.gone:
@@ -42,13 +45,6 @@ func (t *torrent) becamePrivate(_ *actor.Ctx[torrentMsg]) {
 	}
 	t.tellPeersPorts()
 	t.swarm.book.removeIf(func(x *candidate) bool { return x.mask.foreign() })
-}
-
-// forgetAbroad ends all search in the DHT and the local network: nothing that is sent
-// there from now on names the torrent.
-func (t *torrent) forgetAbroad() {
-	t.endDiscovery()
-	t.silenceNodes()
 }
 
 // keepSilence lets nodes that are new know, too, that a private torrent is not to be

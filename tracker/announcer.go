@@ -98,6 +98,8 @@ func (a *announcer) Handle(c *actor.Ctx[Message], m Message) {
 		a.tiers.addTier(m.URLs, m.Origin, !a.cfg.Private, &a.cfg, c.Rand())
 	case Remove:
 		a.onRemove(m)
+	case Private:
+		a.onPrivate(c)
 	case Moved:
 		a.onMoved(m)
 	case Scrape:
@@ -208,7 +210,24 @@ func (a *announcer) onRemove(m Remove) {
 	}
 }
 
-// leave says good-bye to a tracker that has been removed. If a request is on its
+// onPrivate goes on with one tracker at a time: the first that has answered, if one has.
+// What is under way to others may still be answered.
+func (a *announcer) onPrivate(c *actor.Ctx[Message]) {
+	if a.cfg.Private {
+		return
+	}
+	a.cfg.Private, a.cfg.Policy = true, FirstWorking
+	one := a.tiers.merge(c.Now())
+	for _, s := range a.tiers.sites {
+		for i := range s.ends {
+			if s != one.current {
+				a.leave(s, i)
+			}
+		}
+	}
+}
+
+// leave says good-bye to a tracker that is not asked any more. If a request is on its
 // way the answer comes first.
 func (a *announcer) leave(s *site, i int) {
 	if e := &s.ends[i]; e.started && !e.busy && a.phase == running {

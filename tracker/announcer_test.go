@@ -178,6 +178,49 @@ func TestPrivate(t *testing.T) {
 	k.wantIdle("an added tracker is for the case that others fail")
 }
 
+// A link may turn out to lead to a private torrent when several trackers are asked already.
+func TestTurnsOutPrivate(t *testing.T) {
+	k := newTalk(t, tracker.AnnouncerConfig{}, []string{urlA})
+	k.start()
+	k.tell(tracker.Add{URLs: []string{urlB}})
+	k.tell(tracker.Add{URLs: []string{urlD}})
+	a, b, d := k.want(urlA, tracker.Started), k.want(urlB, tracker.Started), k.want(urlD, tracker.Started)
+	k.answer(a, every(half))
+	k.answer(b, every(half))
+	k.tell(tracker.Private{})
+	k.answer(k.want(urlB, tracker.Stopped), tracker.Response{})
+	k.wantIdle("one is left, and one is under way")
+	k.fail(d)
+	k.run(half - time.Minute)
+	k.wantIdle("the one that has failed is not tried again while another works")
+	k.run(time.Minute)
+	k.fail(k.want(urlA, tracker.None))
+	r := k.want(urlB, tracker.Started)
+	k.run(time.Minute)
+	k.wantIdle("no other is tried beside it")
+	k.answer(r, every(half))
+	k.tell(tracker.Add{URLs: []string{urlC}})
+	k.wantIdle("an added one is for the case that others fail")
+	k.tell(tracker.Private{})
+	k.wantIdle("it is so already")
+}
+
+// A round that is under way when the torrent turns out private goes on to its end.
+func TestTurnsOutPrivateMeanwhile(t *testing.T) {
+	k := newTalk(t, tracker.AnnouncerConfig{}, []string{urlA}, []string{urlB})
+	k.start()
+	k.tell(tracker.Add{URLs: []string{urlD}})
+	a, d := k.want(urlA, tracker.Started), k.want(urlD, tracker.Started)
+	k.tell(tracker.Private{})
+	k.run(time.Minute)
+	k.wantIdle("none is tried beside those that are asked already")
+	k.fail(a)
+	k.wantIdle("one may still answer")
+	k.fail(d)
+	k.answer(k.want(urlB, tracker.Started), every(half))
+	k.wantIdle("one works")
+}
+
 func TestCompletedExactlyOnce(t *testing.T) {
 	k := newTalk(t, tracker.AnnouncerConfig{}, []string{urlA})
 	k.start()

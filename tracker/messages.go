@@ -55,6 +55,12 @@ type Add struct {
 // Remove forgets trackers. Those that have heard "started" hear "stopped".
 type Remove struct{ URLs []string }
 
+// Private says that the torrent has turned out to have BEP 27's flag, as one that began
+// with a link may: all is from now on as with [AnnouncerConfig.Private], except that
+// families that are told of separately stay so. Trackers that have heard "started", but
+// for one, hear "stopped".
+type Private struct{}
+
 // Moved brings the port and addresses that trackers shall tell others from now on.
 // They hear of it as soon as their min interval allows.
 type Moved struct {
@@ -111,6 +117,7 @@ func (Finish) announcerMsg()   {}
 func (Now) announcerMsg()      {}
 func (Add) announcerMsg()      {}
 func (Remove) announcerMsg()   {}
+func (Private) announcerMsg()  {}
 func (Moved) announcerMsg()    {}
 func (Scrape) announcerMsg()   {}
 

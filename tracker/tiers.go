@@ -79,6 +79,32 @@ func (l *tierList) assign(s *site, own bool, p Policy) {
 	s.lane = to
 }
 
+// merge puts all sites into one lane, which goes on with the first tracker that has
+// answered. If none has, attempts under way are its round; none is made beside them.
+func (l *tierList) merge(now actor.Time) *lane {
+	one := &lane{begun: now, hedge: actor.Never}
+	for _, old := range l.lanes {
+		one.sites = append(one.sites, old.sites...)
+		one.round = max(one.round, old.round+1)
+		one.open += old.open
+		one.asked = one.asked || old.asked
+		if one.current == nil {
+			one.current = old.current
+		}
+	}
+	one.running = one.open > 0 && (one.current == nil || one.current.asking)
+	for _, s := range one.sites {
+		s.lane = one
+		if s.asking {
+			s.round = one.round
+		}
+	}
+	if len(one.sites) > 0 {
+		l.lanes = []*lane{one}
+	}
+	return one
+}
+
 // remove forgets a site. Its requests under way are on their own.
 func (l *tierList) remove(s *site) {
 	s.gone, s.waiting = true, 0
