@@ -106,7 +106,8 @@ type reconcile struct {
 	differs bool
 
 	rebooted bool  // since the last record
-	limit    int64 // payload changed after this moment (Unix ns) is not ours
+	limit    int64 // when something was recorded last, Unix ns
+	vague    bool  // limit is by another clock than that of files here
 }
 
 // fileLook is what was found of a file.
@@ -118,10 +119,16 @@ type fileLook struct {
 	late  bool // the time may be one that is rounded, or set by a server
 }
 
-// slackTime is how much later than its state file a payload file may have changed
-// and still be thought to be left by us, in nanoseconds: two minutes, for slow disks
-// and for servers whose clocks differ.
-const slackTime = 120e9
+// How much later than its state file a payload file may have changed and still be
+// thought to be left by us, in nanoseconds.
+const (
+	// ownTime: every write is recorded just before, by the same clock. Between the two
+	// there are a busy machine, and the writes of other files that the same piece is in.
+	ownTime = 10e9
+	// slackTime is for power cuts, which may have taken the last records, and for servers
+	// whose clocks differ.
+	slackTime = 120e9
+)
 
 // judge reduces the facts to what may be trusted; pieces that have to be hashed
 // before they can be are stale then. It reports whether all that was recorded is
@@ -210,7 +217,7 @@ func (r *reconcile) changed(i int32) bool {
 	look := &r.there[i]
 	st, known := r.facts.stats[i]
 	if !known {
-		return r.facts.clean || r.tooLate(look)
+		return r.facts.clean || r.tooLate(look, slackTime)
 	}
 	also, copied := r.facts.also[i]
 	return r.differs1(look, &st) && (!copied || r.differs1(look, &also))
@@ -235,13 +242,17 @@ func (r *reconcile) differs1(look *fileLook, st *fileStat) bool {
 	}
 	// It was written after what is recorded. That may have been us, if we were about
 	// to when we were killed, or if a power cut took the last records.
-	return !st.busy && !r.rebooted || r.tooLate(look)
+	slack := int64(ownTime)
+	if r.rebooted || r.vague || look.late {
+		slack = slackTime
+	}
+	return !st.busy && !r.rebooted || r.tooLate(look, slack)
 }
 
 // tooLate reports whether a file was changed so long after the last record that it
 // can't have been us.
-func (r *reconcile) tooLate(look *fileLook) bool {
-	return r.limit > 0 && look.mtime > r.limit+slackTime
+func (r *reconcile) tooLate(look *fileLook, slack int64) bool {
+	return r.limit > 0 && look.mtime > r.limit+slack
 }
 
 // near reports whether a time is that of the file, which may be rounded to 2 s.

@@ -33,6 +33,7 @@ func TestReconcile(t *testing.T) {
 		mtime            int64  // of both files, if not 0
 		id               FileID // of the first file; recorded is same
 		busy, late       bool
+		vague            bool   // when something was recorded last
 		copied           FileID // a copy with this ID was about to take the first file's place
 		unrecorded       bool   // what files look like
 		have, unknown    []int32
@@ -62,7 +63,11 @@ func TestReconcile(t *testing.T) {
 		{name: "clean, then changed", durable: all, boot: "now", clean: true, there: there(450, 550), mtime: noted + 1, unknown: all},
 		{name: "clean, then a power cut took the time back", durable: all, boot: "old", clean: true, there: there(450, 550), mtime: noted - 1, have: all},
 		{name: "changed later, and we did not write", durable: all, boot: "now", there: there(450, 550), mtime: noted + 1, unknown: all},
-		{name: "changed later, we were about to write", durable: all, boot: "now", busy: true, there: there(450, 550), mtime: noted + slackTime/2, have: all},
+		{name: "changed later, we were about to write", durable: all, boot: "now", busy: true, there: there(450, 550), mtime: noted + ownTime/2, have: all},
+		{name: "changed later, which a server says", durable: all, boot: "now", busy: true, late: true, there: there(450, 550), mtime: noted + slackTime/2, have: all},
+		{name: "changed later than what a server says", durable: all, boot: "now", busy: true, vague: true, there: there(450, 550), mtime: noted + slackTime/2, have: all},
+		{name: "changed later after a power cut", durable: all, boot: "old", busy: true, there: there(450, 550), mtime: noted + slackTime/2, have: all},
+		{name: "changed when we were dead", durable: all, boot: "now", busy: true, there: there(450, 550), mtime: noted + 2*ownTime, unknown: all},
 		{name: "changed much later", durable: all, boot: "now", busy: true, there: there(450, 550), mtime: noted + 2*slackTime, unknown: all},
 		{name: "older than our last write", durable: all, boot: "now", busy: true, there: there(450, 550), mtime: noted - 1, unknown: all},
 		{name: "older after a power cut", durable: all, boot: "old", there: there(450, 550), mtime: noted - 1, have: all},
@@ -105,7 +110,7 @@ func TestReconcile(t *testing.T) {
 			if c.mtime != 0 {
 				c.there[0].mtime, c.there[1].mtime = c.mtime, c.mtime
 			}
-			r := reconcile{lay: lay, facts: f, health: c.health, boot: "now", check: c.check, there: c.there, limit: noted}
+			r := reconcile{lay: lay, facts: f, health: c.health, boot: "now", check: c.check, there: c.there, limit: noted, vague: c.vague}
 			if missing := r.judge(); missing != c.missing {
 				t.Errorf("missing: %v", missing)
 			}

@@ -29,7 +29,7 @@ func (k *openTask) openAll(d *Disk, s *store) error {
 	if err := s.takeLock(); err != nil {
 		return err
 	}
-	data, stamp, err := s.loadState()
+	data, stamp, vague, err := s.loadState()
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (k *openTask) openAll(d *Disk, s *store) error {
 	}
 	r := reconcile{
 		lay: k.lay, facts: k.facts, health: health, boot: d.fs.BootID(), check: k.opt.Check,
-		there: k.look(s, health), limit: stamp,
+		there: k.look(s, health), limit: stamp, vague: vague,
 	}
 	if r.judge() {
 		return &Error{"open", filepath.Join(k.facts.dir, k.lay.files[0].Path.String()), ErrMissing}
@@ -115,17 +115,18 @@ func (s *store) takeLock() (err error) {
 	return s.fault("lock", stateFile, err)
 }
 
-// loadState reads the state file, and when it was changed last.
-func (s *store) loadState() (data []byte, stamp int64, err error) {
+// loadState reads the state file, and when it was changed last; vague says that it is a
+// server that says so.
+func (s *store) loadState() (data []byte, stamp int64, vague bool, err error) {
 	if s.disk.state == nil {
-		return nil, 0, nil
+		return nil, 0, false, nil
 	}
 	f, err := s.disk.state.OpenFile(s.stateName(), ReadOnly)
 	if absent(err) {
-		return nil, 0, nil
+		return nil, 0, false, nil
 	}
 	if err != nil {
-		return nil, 0, s.fault("read", stateFile, err)
+		return nil, 0, false, s.fault("read", stateFile, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -137,7 +138,7 @@ func (s *store) loadState() (data []byte, stamp int64, err error) {
 		err = nil
 	}
 	s.logSize = info.Size
-	return data, info.MTime, s.fault("read", stateFile, err)
+	return data, info.MTime, info.Late, s.fault("read", stateFile, err)
 }
 
 // openRoots opens the folders. They are made only where nothing is recorded yet.

@@ -43,7 +43,9 @@ func (f *seenFile) stat(i int32) fileStat {
 }
 
 // announce records that files are being written, before they are: should we be killed
-// then, their times may be later than those recorded.
+// then, their times may be later than those recorded. It is recorded before every write,
+// also of files that others of our writers are at: so no time that we have left is much
+// later than the state file's (see ownTime).
 func (s *store) announce(sc *scratch, off, n int64) {
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
@@ -64,9 +66,10 @@ func (s *store) announceOne(i int32) {
 	s.recordBusy(s.begins(nil, i))
 }
 
-// begins appends a file unless it is recorded that it is being written.
+// begins appends a file, unless a server says when it was written: then the state file's
+// time is no measure, and it is enough to have recorded it once.
 func (s *store) begins(files []int32, i int32) []int32 {
-	if s.disk.state == nil || s.seen[i].busy {
+	if s.disk.state == nil || s.seen[i].busy && s.seen[i].late {
 		return files
 	}
 	s.seen[i].busy = true
