@@ -7,6 +7,7 @@ import (
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 )
 
 // Version is the version of this engine, as peers (BEP 10's v) and trackers
@@ -56,9 +57,12 @@ type Config struct {
 	// the engine can be reached from this machine only; empty: none.
 	DHTBootstrap []string
 
-	// Transports replaces the built-in ones: each is made when the engine starts.
-	// See transport.Transport for how to write one.
+	// Transports are the ways to reach peers, the preferred first: each is made when the
+	// engine starts. nil: DefaultTransports. See transport.Transport for how to write one.
 	Transports []func(transport.Env) transport.Transport
+	// Encryption says which connections are encrypted (Message Stream Encryption).
+	// Transports that know nothing of it are always plain.
+	Encryption mse.Policy
 
 	Logger *slog.Logger // default: discards
 }

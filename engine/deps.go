@@ -20,6 +20,7 @@ type Deps struct {
 	Disk       actor.Ref[storage.Message]
 	Trackers   tracker.Client
 	Transports []transport.Transport
+	Keys       *transport.Keys // of the Transports: whom encrypted connections may ask for; nil: nobody
 
 	// What finds peers besides trackers. nil: there is none, except that without
 	// MayReach and IsNeighbour every address is good.

@@ -12,6 +12,7 @@ import (
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/tracker"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/utpnative"
 )
 
 // Engine is a live session: torrents over real sockets and files. All methods may be
@@ -118,15 +119,22 @@ func newBelow(world *actor.Live, cfg *Config) *below {
 	b.deps = Deps{World: world, Slab: slab, Disk: b.disk.Ref, Trackers: b.trackers}
 	b.finders = newFindersBelow(network, bindOr(cfg.Bind, cfg.Listen.Addr()), cfg.StateDir)
 	b.finders.fill(&b.deps)
-	env := transport.Env{Slab: slab}
-	if cfg.Transports == nil {
-		b.deps.Transports = []transport.Transport{transport.NewTCP(env, network)}
+	b.deps.Keys = new(transport.Keys)
+	makers := cfg.Transports
+	if makers == nil {
+		makers = DefaultTransports
 	}
-	for _, f := range cfg.Transports {
-		b.deps.Transports = append(b.deps.Transports, f(env))
+	for _, f := range makers {
+		b.deps.Transports = append(b.deps.Transports, f(transport.Env{
+			Slab: slab, Keys: b.deps.Keys, Encryption: cfg.Encryption,
+			World: world, Net: network, Datagrams: b.deps.Datagrams,
+		}))
 	}
 	return b
 }
+
+// DefaultTransports are TCP, and uTP of our own (BEP 29) for whom TCP does not reach.
+var DefaultTransports = []func(transport.Env) transport.Transport{transport.TCP, utpnative.Make}
 
 // startStorage starts the storage actor and its workers.
 func (b *below) startStorage(world *actor.Live, cfg *Config, slab *block.Slab) {

@@ -124,7 +124,7 @@ func newFindersBelow(network *transport.Net, listen netip.Addr, stateDir string)
 
 // fill gives a session's world what finds peers.
 func (b *findersBelow) fill(d *Deps) {
-	d.Datagrams, d.Resolver, d.Multicast = b.network, b.resolver, liveMulticast{b.local}
+	d.Datagrams, d.Resolver, d.Multicast = transport.Share(b.network), b.resolver, liveMulticast{b.local}
 	d.IsNeighbour = b.network.IsNeighbour
 	d.MayReach, d.PublicIPs = b.mayReach, b.network.PublicIPs()
 	if b.keeper != nil {

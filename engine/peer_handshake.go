@@ -30,6 +30,9 @@ func (p *peer) onBegin(c *actor.Ctx[peerMsg], m begin) {
 	p.events = m.events
 	if p.link == nil {
 		p.phase = peerDialing
+		if h := p.hello(); m.dial.Encrypt != 0 {
+			m.dial.Hello = &h
+		}
 		m.dial.Reply = actor.Adapt(c.Self(), func(d transport.Dialed) peerMsg { return dialed{d} })
 		m.transport.Dial(m.dial)
 		return
@@ -59,11 +62,13 @@ func (p *peer) connected(now actor.Time, l transport.Link) {
 	l.Bind(p.events)
 	p.events = actor.Inlet[transport.Event]{}
 	p.openFlow()
-	p.batch().Handshake = &wire.Handshake{
-		Reserved: p.reserved(),
-		InfoHash: p.cfg.infoHash,
-		PeerID:   p.cfg.ourID,
-	}
+	h := p.hello()
+	p.batch().Handshake = &h
+}
+
+// hello is our handshake.
+func (p *peer) hello() wire.Handshake {
+	return wire.Handshake{Reserved: p.reserved(), InfoHash: p.cfg.infoHash, PeerID: p.cfg.ourID}
 }
 
 // shake takes the remote's handshake.

@@ -214,9 +214,15 @@ func (s *session) route(mem *member, hash metainfo.Hash) {
 		if s.byWire[w] == nil {
 			s.byWire[w] = mem
 			mem.wire = append(mem.wire, w)
+			if s.deps.Keys != nil {
+				s.deps.Keys.Add(keyOf(w))
+			}
 		}
 	}
 }
+
+// keyOf is the hash that goes by one key on the wire.
+func keyOf(wire [20]byte) metainfo.Hash { return metainfo.Hash{V1: wire, HasV1: true} }
 
 // onLearned routes by the other hash of a hybrid as well, once that is known.
 func (s *session) onLearned(m learned) {
@@ -235,6 +241,7 @@ func (s *session) torrentConfig(opt *AddOptions) torrentConfig {
 		store: s.nextID, dir: opt.Dir, options: opt.Storage, ourID: s.ourID, version: s.cfg.Version,
 		port: s.port(), key: s.key, picker: orString(opt.Picker, picker.Default), choker: orString(opt.Choker, choker.Default),
 		caps: caps, limits: opt.Limits, paused: opt.Paused, seedOnly: opt.SeedOnly, perIP: !s.cfg.ManyPerIP,
+		ways: waysOf(s.cfg.Encryption, len(s.deps.Transports)), methods: s.cfg.Encryption.Methods(),
 		private: opt.Private, noPEX: opt.NoPEX || s.cfg.NoPEX,
 		noDHT: opt.NoDHT || s.cfg.NoDHT, noLSD: opt.NoLSD || s.cfg.NoLSD, sources: s.find.at,
 	}
@@ -308,6 +315,9 @@ func (s *session) onTorrentDown(c *actor.Ctx[sessionMsg], m torrentDown) {
 	delete(s.torrents, m.hash)
 	for _, w := range mem.wire {
 		delete(s.byWire, w)
+		if s.deps.Keys != nil {
+			s.deps.Keys.Remove(keyOf(w))
+		}
 	}
 	for i, x := range s.order {
 		if x == mem {

@@ -10,6 +10,7 @@ import (
 	"github.com/shoal-bt/shoal/picker"
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/tracker"
+	"github.com/shoal-bt/shoal/transport/mse"
 )
 
 // torrent is the actor of one torrent. It owns everything below; peers, storage
@@ -63,10 +64,11 @@ type torrentConfig struct {
 	peers    []found    // addresses known from the start
 	limits   Limits
 	paused   bool
-	ways     ways // nil: plain, by each transport
-	perIP    bool // one connection an address; private and loopback ones are exempt
-	seedOnly bool // never download
-	private  bool // as the user says; see (*torrent).private
+	ways     ways      // nil: plain, by each transport
+	methods  mse.Offer // of encrypted ways
+	perIP    bool      // one connection an address; private and loopback ones are exempt
+	seedOnly bool      // never download
+	private  bool      // as the user says; see (*torrent).private
 	noPEX    bool
 	noDHT    bool
 	noLSD    bool

@@ -143,6 +143,9 @@ func (t *torrent) dial(c *actor.Ctx[torrentMsg], x *candidate) {
 	tr := t.cfg.deps.Transports[p.way.transport]
 	p.trans = tr.Name()
 	d := transport.Dial{Addr: x.addr, Origin: x.mask.best().origin(), InfoHash: t.cfg.hash, Timeout: dialTime}
+	if p.way.encrypted {
+		d.Encrypt = t.cfg.methods
+	}
 	t.spawnPeer(c, p, nil, begin{transport: tr, dial: d})
 }
 
@@ -167,18 +170,6 @@ func (t *torrent) noteAddress(now actor.Time, p *peerEntry, err error) {
 	default:
 		t.swarm.book.over(p.dial, now, !p.live)
 	}
-}
-
-// wayFailureOf says how far an attempt has led that ended with err.
-func wayFailureOf(err error) wayFailure {
-	var e *peerError
-	switch {
-	case !errors.As(err, &e) || e.fault == faultWrong:
-		return noUse
-	case e.fault == faultDial:
-		return nobodyThere
-	}
-	return noHandshake
 }
 
 // ourReason reports whether a connection has ended for a reason of ours that may be

@@ -1,6 +1,12 @@
 package engine
 
-import "math/bits"
+import (
+	"errors"
+	"math/bits"
+
+	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
+)
 
 // way is one manner to connect to a peer: by which transport, and whether the stream
 // begins with an encrypted handshake.
@@ -28,6 +34,19 @@ func newWays(transports int, kinds ...bool) ways {
 		}
 	}
 	return out
+}
+
+// waysOf orders the ways as a policy wants it.
+func waysOf(p mse.Policy, transports int) ways {
+	switch p {
+	case mse.Off:
+		return newWays(transports, false)
+	case mse.Allow:
+		return newWays(transports, false, true)
+	case mse.Require:
+		return newWays(transports, true)
+	}
+	return newWays(transports, true, false)
 }
 
 // wayMemory is what is known of the ways to one address. Owner: its candidate.
@@ -87,3 +106,16 @@ func (w ways) onSuccess(m *wayMemory, x way) { *m = wayMemory{works: uint8(w.ind
 
 // underway reports whether some of the ways were tried in vain and others are left.
 func (m wayMemory) underway() bool { return m.failed != 0 }
+
+// wayFailureOf says how far an attempt has led that ended with err.
+func wayFailureOf(err error) wayFailure {
+	var e *peerError
+	var cut *transport.LinkError
+	switch {
+	case !errors.As(err, &e) || e.fault == faultWrong:
+		return noUse
+	case e.fault == faultDial && !errors.As(err, &cut):
+		return nobodyThere
+	}
+	return noHandshake
+}

@@ -35,6 +35,9 @@ func NewTCP(env Env, n *Net) Transport {
 	return t
 }
 
+// TCP makes the transport "tcp" over env.Net.
+func TCP(env Env) Transport { return NewTCP(env, env.Net) }
+
 // Name implements Transport.
 func (t *tcp) Name() string { return "tcp" }
 

@@ -28,7 +28,11 @@ type Transport interface {
 
 // Env is what a transport gets from the session that makes it.
 type Env struct {
-	Slab             *block.Slab   // for incoming payload
+	Slab      *block.Slab // for incoming payload
+	World     actor.World // for transports that are actors
+	Net       *Net        // makes all sockets; nil: the transport needs none
+	Datagrams Opener      // the same, for UDP: sockets that the session's services share
+
 	HandshakeTimeout time.Duration // for incoming handshakes; 0: 10 s
 	MaxHalfOpen      int           // incoming connections without a handshake; 0: 128
 

@@ -82,6 +82,11 @@ func New(w actor.World, cfg Config) transport.Transport {
 	return &handle{a.Ref}
 }
 
+// Make makes the transport of a session, with all that env says.
+func Make(env transport.Env) transport.Transport {
+	return New(env.World, Config{Env: env, Open: env.Datagrams, Check: env.Net.Check})
+}
+
 // machines returns what the machines of one family have in common.
 func (cfg *Config) machines(v6 bool, pool *utp.Pool) *utp.Config {
 	return &utp.Config{
