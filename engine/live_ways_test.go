@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/utpnative"
+)
+
+type makers = []func(transport.Env) transport.Transport
+
+// TestTransportsLive: engines that have one way in common find it, whatever else they
+// have.
+func TestTransportsLive(t *testing.T) {
+	both, tcp, utp := makers{transport.TCP, utpnative.Make}, makers{transport.TCP}, makers{utpnative.Make}
+	data := payload(8 << 20)
+	meta := makeTorrent(t, "file.bin", data, 256<<10)
+	for _, c := range []struct {
+		name        string
+		seed, leech makers
+		via         string
+	}{
+		{"uTP alone", utp, utp, "utp"},
+		{"the seed has only uTP", utp, both, "utp"},
+		{"the leech has only uTP", both, utp, "utp"},
+		{"the seed has only TCP", tcp, both, "tcp"},
+		{"both have both", both, both, "tcp"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from, to := t.TempDir(), t.TempDir()
+			check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
+			_, _, addr := seedOf(t, meta, from, Config{Transports: c.seed})
+			e, _ := startEngine(t, Config{Transports: c.leech})
+			events, _ := e.Events(1 << 12)
+			tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
+			await1(t, events, PeerConnected)
+			peers, err := tor.Peers(t.Context())
+			check(t, err)
+			if len(peers) != 1 || peers[0].Transport != c.via {
+				t.Errorf("peers %+v, want one by %s", peers, c.via)
+			}
+			await1(t, events, Completed)
+			wantFile(t, data, to, "file.bin")
+		})
+	}
+}
