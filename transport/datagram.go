@@ -90,14 +90,25 @@ const (
 )
 
 const (
-	// MaxDatagram is the largest datagram that is received, in bytes: an Ethernet
-	// frame's. None of the protocols here sends larger ones.
+	// MaxDatagram is the largest datagram of the DHT and of uTP that is received, in
+	// bytes: an Ethernet frame's. Neither has use for larger ones.
 	MaxDatagram = 1500
+	// MaxOther is the largest of the other kind. A tracker's answer with 200 peers of
+	// IPv6 has 3,620 bytes, and comes in fragments.
+	MaxOther = 8 << 10
 
 	utpVersion = 1  // BEP 29: "This is the protocol version. The current version is 1."
 	utpTypes   = 5  // ST_DATA to ST_SYN
 	utpHeader  = 20 // bytes
 )
+
+// limit is the largest datagram of a kind that is received, in bytes.
+func (k PacketKind) limit() int {
+	if k == PacketOther {
+		return MaxOther
+	}
+	return MaxDatagram
+}
 
 // Kind sorts a datagram by its first bytes.
 func Kind(b []byte) PacketKind {

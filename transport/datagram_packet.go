@@ -11,8 +11,8 @@ import (
 // afterwards.
 type Packet struct {
 	From netip.AddrPort // never IPv4 inside IPv6
-	// Data is the receiver's until Release: at most MaxDatagram bytes, or the
-	// datagrams of a train one behind the other.
+	// Data is the receiver's until Release: at most MaxDatagram bytes (MaxOther for
+	// PacketOther), or the datagrams of a train one behind the other.
 	Data []byte
 	// Segment is not 0 for a train: the bytes of each datagram in Data, but the last,
 	// which may have fewer. It is at most MaxDatagram. See [Datagrams.RouteTrains].
@@ -39,8 +39,8 @@ func (p *Packet) Datagrams() iter.Seq[[]byte] {
 // The sizes of packets, bytes. The simulator has many small ones on their way, a
 // train may come in one of the larger.
 const (
-	smallPacket = 384             // queries and most answers of the DHT
-	largePacket = MaxDatagram + 1 // any one datagram, and one byte that tells larger ones
+	smallPacket = 384         // queries and most answers of the DHT
+	largePacket = MaxDatagram // any one datagram of the DHT and of uTP
 	shortTrain  = 16 << 10
 	longTrain   = 64 << 10 // more than what a system delivers at once
 )
@@ -72,7 +72,11 @@ func newPacket(room int) *Packet {
 // NewPacket makes a packet with a copy of data, which is cut at MaxDatagram. Models
 // and tests use it too.
 func NewPacket(from netip.AddrPort, data []byte) *Packet {
-	data = data[:min(len(data), MaxDatagram)]
+	return copyPacket(from, data[:min(len(data), MaxDatagram)])
+}
+
+// copyPacket makes a packet with a copy of data: longTrain bytes at most.
+func copyPacket(from netip.AddrPort, data []byte) *Packet {
 	p := newPacket(len(data))
 	p.From, p.Data = from, append(p.Data, data...)
 	return p
@@ -81,9 +85,8 @@ func NewPacket(from netip.AddrPort, data []byte) *Packet {
 // NewTrain makes a train with a copy of data, which is cut at what a system would
 // deliver at once: 64 KiB.
 func NewTrain(from netip.AddrPort, data []byte, segment int) *Packet {
-	data = data[:min(len(data), longTrain)]
-	p := newPacket(len(data))
-	p.From, p.Data, p.Segment = from, append(p.Data, data...), min(segment, MaxDatagram)
+	p := copyPacket(from, data[:min(len(data), longTrain)])
+	p.Segment = min(segment, MaxDatagram)
 	return p
 }
 

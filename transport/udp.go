@@ -205,12 +205,13 @@ func (r *rest) ends(u *udp, err error) bool {
 
 // deliver hands a copy of a datagram to whoever wants its kind.
 func (u *udp) deliver(from netip.AddrPort, b []byte) {
-	if len(b) > MaxDatagram {
+	k := Kind(b)
+	if len(b) > k.limit() {
 		u.oversize.Add(1)
 		return
 	}
-	to := u.routes[Kind(b)].Load()
-	if to == nil || !to.to.Offer(NewPacket(from, b)) {
+	to := u.routes[k].Load()
+	if to == nil || !to.to.Offer(copyPacket(from, b)) {
 		u.unrouted.Add(1)
 		return
 	}

@@ -76,7 +76,7 @@ func benchReceiver(b *testing.B, n *Net, how string) (netip.AddrPort, <-chan int
 	c := pc.(*net.UDPConn)
 	setBuffers(c)
 	go func() {
-		for buf := make([]byte, largePacket); ; {
+		for buf := make([]byte, MaxDatagram); ; {
 			k, _, err := c.ReadFromUDPAddrPort(buf)
 			if err != nil {
 				return

@@ -8,7 +8,7 @@ import "net/netip"
 
 // pump reads until Close, one datagram at a time.
 func (u *udp) pump() {
-	buf := make([]byte, largePacket)
+	buf := make([]byte, MaxOther+1) // larger ones are cut, but told
 	var r rest
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
