@@ -166,7 +166,7 @@ func (x *metaPiece) more() clock.Time {
 	return x.first.Add(time.Duration(bits.Len16(uint16(x.out))) * metaDouble)
 }
 
-// wake is when something is due without anything happening before.
+// wake is when something may be due without anything happening before.
 func (f *metaFetch) wake(now clock.Time) clock.Time {
 	at := clock.Never
 	sooner := func(x clock.Time) {
@@ -183,11 +183,11 @@ func (f *metaFetch) wake(now clock.Time) clock.Time {
 		if p.size >= 0 {
 			sooner(p.rest)
 		}
-		if t := f.tryOf(p); t != nil && p.out() < p.depth {
-			for i := range t.pieces {
-				if x := &t.pieces[i]; x.data == nil && x.out > 0 && !p.waits(int32(i)) {
-					sooner(x.more())
-				}
+	}
+	for _, t := range f.tries {
+		for i := range t.pieces {
+			if x := &t.pieces[i]; x.data == nil && x.out > 0 {
+				sooner(x.more())
 			}
 		}
 	}
