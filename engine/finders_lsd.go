@@ -41,6 +41,8 @@ func (f *finders) onLSDStats(c *actor.Ctx[findersMsg], m lsdStats) {
 	f.local.why = ""
 	if m.Sockets == 0 && len(m.Errs) > 0 {
 		f.local.why, every = m.Errs[0], healthEvery
+	} else {
+		f.local.fails = 0
 	}
 	f.arm(c, c.Now().Add(every), findersTick{kind: tickHeard})
 }
