@@ -250,6 +250,15 @@ func (b *addressBook) wakeSeeds(now clock.Time) {
 	}
 }
 
+// wakeIP ends the rest of the addresses at an IP that have not failed.
+func (b *addressBook) wakeIP(ip netip.Addr, now clock.Time) {
+	for _, c := range b.list {
+		if c.addr.Addr() == ip && c.fails == 0 {
+			c.next = min(c.next, now)
+		}
+	}
+}
+
 // connected marks an address as in use.
 func (b *addressBook) connected(addr netip.AddrPort) {
 	if c := b.byAddr[addr]; c != nil {

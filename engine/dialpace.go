@@ -69,15 +69,6 @@ func (d *dialPace) after(ip netip.Addr, s Source) clock.Time {
 	return p.since.Add(paceSpan)
 }
 
-// wakeIP ends the rest of the addresses at an IP that have not failed.
-func (b *addressBook) wakeIP(ip netip.Addr, now clock.Time) {
-	for _, c := range b.list {
-		if c.addr.Addr() == ip && c.fails == 0 {
-			c.next = min(c.next, now)
-		}
-	}
-}
-
 // triesPerIP bounds how often one IP is tried in a paceSpan.
 func (s Source) triesPerIP() int {
 	switch s {
