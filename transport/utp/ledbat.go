@@ -1,6 +1,9 @@
 package utp
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 const (
 	initialWindow = 2       // packets (RFC 6817, INIT_CWND)
@@ -9,6 +12,10 @@ const (
 
 	// fraction bits of the window, so that small gains add up.
 	fracBits = 8
+
+	// rootFrom is the window from which the even increase grows with its root,
+	// in packets.
+	rootFrom = 4
 
 	// slowdownEvery is the least time between two slowdowns; a slowdown costs
 	// some round trips, so it also takes slowdownShare times as long to come back.
@@ -32,11 +39,13 @@ type ledbat struct {
 
 	before    int64 // cwnd in bytes before the last cut, 0 once undone
 	limitedAt Time  // when the window last stopped us
+	heldAt    Time  // when the remote's window or the cap on packets did
 	idleAt    Time  // since when nothing is under way; Never while something is
 
 	slowAt   Time // when the next slowdown may begin; 0 until slow start is over
 	slowEnds Time // during one: when the window opens again
 	slowFrom Time // when it began, while it or its ramp lasts
+	high     bool // there was a standing queue
 
 	slowdowns int64
 }
@@ -72,8 +81,12 @@ func (l *ledbat) acked(bytes int64, delay Duration, packet int, sentAt Time, r *
 		return
 	}
 	// "cwnd is not grown unless saturated": the window has been full since.
-	limited := l.limitedAt >= sentAt
+	limited, held := l.limitedAt >= sentAt, l.heldAt >= sentAt
 	least := int64(leastWindow * packet)
+	if l.slowAt == 0 && held {
+		l.slowAt = now.Add(slowdownEvery / 10)
+	}
+	defer l.maySlowDown(delay, least, limited || held, r, now)
 	if l.slowStart {
 		l.grow(bytes, delay, least, limited, now)
 		return
@@ -81,7 +94,6 @@ func (l *ledbat) acked(bytes int64, delay Duration, packet int, sentAt Time, r *
 	if step := l.step(min(bytes, max(l.bytes(), 1)), delay, packet); step < 0 || limited {
 		l.cwnd = min(max(l.cwnd+step, least<<fracBits), maxCwnd<<fracBits)
 	}
-	l.maySlowDown(delay, least, limited, r, now)
 }
 
 // grow is slow start: "left at the delay target", as libutp a little before it.
@@ -105,8 +117,10 @@ func (l *ledbat) grow(bytes int64, delay Duration, least int64, limited bool, no
 //	cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd
 //
 // (RFC 6817, section 2.4.2), and unless plain a decrease in proportion to the window
-// and a constant increase. In equilibrium these two hold each other for all flows of
-// one bottleneck at the same window, which RFC 6817 alone does not do.
+// and an increase that grows more slowly than it: half a packet, with its root beyond
+// rootFrom packets, since flows of large windows would take minutes to even out by so
+// little. In equilibrium these two hold each other for all flows of one bottleneck at
+// the same window, which RFC 6817 alone does not do.
 func (l *ledbat) step(bytes int64, delay Duration, packet int) int64 {
 	target := int64(l.target / time.Microsecond)
 	off := max(target-int64(delay/time.Microsecond), -10*target)
@@ -115,12 +129,26 @@ func (l *ledbat) step(bytes int64, delay Duration, packet int) int64 {
 	if l.plain {
 		return step
 	}
-	step += int64(packet) / 2 * bytes << fracBits / cwnd
+	even := max(int64(packet), isqrt(cwnd*int64(packet)/rootFrom)) / 2
+	step += even * bytes << fracBits / cwnd
 	if off < 0 {
 		// At most by half in a round trip.
 		step -= bytes << fracBits * min(-off, target/2) / target
 	}
 	return max(step, -(bytes<<fracBits)/2)
+}
+
+// isqrt is the whole part of the square root.
+func isqrt(n int64) int64 {
+	x := int64(1) << ((bits.Len64(uint64(n)) + 1) / 2)
+	for x > 0 {
+		y := (x + n/x) / 2
+		if y >= x {
+			return x
+		}
+		x = y
+	}
+	return 0
 }
 
 // endSlowStart: the window is what the path bears; the first slowdown comes soon, so
@@ -138,17 +166,28 @@ func (l *ledbat) endSlowStart(now Time) {
 
 // maySlowDown begins a slowdown if its time has come: next to nothing is sent for a
 // round trip, in which the queue empties, and for the least round trip, in which that is
-// seen; then slow start up to what the window was. Without a standing queue there is
-// nothing to empty.
-func (l *ledbat) maySlowDown(delay Duration, least int64, limited bool, r *rtt, now Time) {
-	if l.plain || !limited || l.slowAt == 0 || now.Before(l.slowAt) || delay < l.target/2 {
+// seen; then slow start up to what the window was. The first is for whoever fills his
+// window, since a late-comer mistakes the others' queue for the path; without a standing
+// queue there is nothing to empty afterwards.
+//
+// Others' slowdowns are joined: alone, none would see the queue quite empty, and all
+// would mistake by another's least window. Who has no more than that himself waits for
+// the others.
+func (l *ledbat) maySlowDown(delay Duration, least int64, full bool, r *rtt, now Time) {
+	fell := l.high && delay < l.target/2
+	l.high = delay >= l.target*3/4 || l.high && !fell
+	if l.plain || l.slowAt == 0 || l.slowFrom != 0 && l.slowStart {
+		return
+	}
+	due := !now.Before(l.slowAt) && full && (delay >= l.target/2 || l.slowdowns == 0) && l.bytes() >= 2*least
+	if !due && !(fell && !now.Before(l.slowAt.Add(-slowdownEvery*3/4))) {
 		return
 	}
 	l.threshold = max(l.bytes(), least)
 	l.set(least, least)
 	l.slowStart = true
 	l.slowdowns++
-	l.slowFrom, l.slowEnds = now, now.Add(r.orInitial()+r.least)
+	l.slowFrom, l.slowEnds = now, now.Add(r.orInitial()+max(r.least, l.target))
 }
 
 // lost halves the window. The caller sees to it that this happens once a round trip.

@@ -118,7 +118,7 @@ func (v *verify) allows(n int) bool { return 2*(v.out+int64(n)) <= 3*v.in }
 func newMachine(cfg *Config, seq uint16, now Time) *Machine {
 	m := &Machine{cfg: cfg, mtu: newMTUSearch(cfg)}
 	m.cc = newLedbat(cfg, m.mtu.payload())
-	m.cc.idleAt, m.cc.limitedAt = clockNever, -1
+	m.cc.idleAt, m.cc.limitedAt, m.cc.heldAt = clockNever, -1, -1
 	m.send.base, m.send.nextSeq = seq, seq
 	m.recv.pool = cfg.Pool
 	if m.recv.pool == nil {

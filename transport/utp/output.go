@@ -178,10 +178,15 @@ func (m *Machine) nextSize(now Time) int {
 		full = min(full, slowdownPayload)
 	}
 	n := min(m.send.pending(), full)
-	if n == 0 || m.send.count() >= maxFlight || n < full && m.nagle() {
+	if n == 0 || n < full && m.nagle() {
+		return 0
+	}
+	if m.send.count() >= maxFlight {
+		m.cc.heldAt = now
 		return 0
 	}
 	if room := m.out.peerWindow - m.send.unacked; n > room {
+		m.cc.heldAt = now
 		return m.squeeze(room, now)
 	}
 	if !m.fits(n, now) {

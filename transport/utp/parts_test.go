@@ -162,3 +162,14 @@ func TestSendQueue(t *testing.T) {
 		}
 	}
 }
+
+func TestRoot(t *testing.T) {
+	for n := range int64(3000) {
+		if r := isqrt(n); r*r > n || (r+1)*(r+1) <= n {
+			t.Fatalf("root of %d: %d", n, r)
+		}
+	}
+	if isqrt(1<<60) != 1<<30 || isqrt(1<<60-1) != 1<<30-1 {
+		t.Error("of large numbers")
+	}
+}

@@ -1,7 +1,5 @@
 package utp
 
-import "time"
-
 // noisy is a path without a bottleneck that loses, repeats, delays and swallows.
 type noisy struct {
 	delay, jitter Duration
@@ -36,44 +34,3 @@ func (p *noisy) arrival(w *world) Time {
 	}
 	return w.now.Add(d)
 }
-
-// bottleneck is a link of a rate with a buffer that drops from its tail, shared by all
-// who send through it, and a propagation delay.
-type bottleneck struct {
-	rate   int64 // bytes a second
-	buffer int64 // bytes, the packet in transmission included
-	delay  Duration
-	freeAt Time // when all that is queued has gone
-	sent   int64
-	drops  int
-}
-
-const ipOverhead = 28
-
-func (l *bottleneck) carry(w *world, b []byte, _ bool) []Time {
-	at, ok := l.pass(w.now, len(b)+ipOverhead)
-	if !ok {
-		return nil
-	}
-	return []Time{at}
-}
-
-// pass queues n bytes and returns when they arrive.
-func (l *bottleneck) pass(now Time, n int) (Time, bool) {
-	l.freeAt = max(l.freeAt, now)
-	if l.queued(now)+int64(n) > l.buffer {
-		l.drops++
-		return 0, false
-	}
-	l.freeAt = l.freeAt.Add(Duration(int64(n) * int64(time.Second) / l.rate))
-	l.sent += int64(n)
-	return l.freeAt.Add(l.delay), true
-}
-
-// queued is how many bytes wait.
-func (l *bottleneck) queued(now Time) int64 {
-	return int64(l.wait(now)) * l.rate / int64(time.Second)
-}
-
-// wait is the queueing delay of a packet that comes now.
-func (l *bottleneck) wait(now Time) Duration { return max(0, l.freeAt.Sub(now)) }
