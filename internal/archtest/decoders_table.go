@@ -5,7 +5,7 @@ package archtest
 var decoders = DecoderTable{
 	Packages: []string{
 		"bencode", "metainfo", "wire", "internal/bits", "internal/ipclass", "pex", "lsd", "dht", "tracker",
-		"tracker/server", "transport", "transport/utp", "storage", "engine",
+		"tracker/server", "transport", "transport/mse", "transport/utp", "storage", "engine",
 	},
 	Fuzzed: map[string]string{
 		"bencode.Parse":       "FuzzParse",
@@ -65,6 +65,10 @@ var decoders = DecoderTable{
 		"transport.Framer.Push": "FuzzLink",
 		"transport.Greet":       "FuzzHandshake",
 
+		"transport/mse.Machine.Feed":     "FuzzGarbage",
+		"transport/mse.Machine.bProvide": "FuzzIncoming",
+		"transport/mse.Machine.aSelect":  "FuzzOutgoing",
+
 		"transport/utp.Parse":           "FuzzParse",
 		"transport/utp.Machine.Receive": "FuzzMachine",
 
@@ -77,11 +81,13 @@ var decoders = DecoderTable{
 		"engine.peer.onExtended": "FuzzExtended",
 	},
 	Exempt: map[string]string{
-		"metainfo.Path.UnmarshalText": "it is ParsePath",
-		"wire.ParseDontHave":          "four bytes, all of which mean something",
-		"dht.ParseID":                 "what a person types, in one size only",
-		"engine.torrent.load":         "reads by decodeSaved",
-		"engine.liveKeeper.Load":      "reads a file, as it is",
-		"engine.parseSavedPeer":       "of decodeSaved",
+		"metainfo.Path.UnmarshalText":        "it is ParsePath",
+		"transport/mse.ParsePolicy":          "one of four words of the configuration",
+		"transport/mse.Policy.UnmarshalText": "one of four words of the configuration",
+		"wire.ParseDontHave":                 "four bytes, all of which mean something",
+		"dht.ParseID":                        "what a person types, in one size only",
+		"engine.torrent.load":                "reads by decodeSaved",
+		"engine.liveKeeper.Load":             "reads a file, as it is",
+		"engine.parseSavedPeer":              "of decodeSaved",
 	},
 }
