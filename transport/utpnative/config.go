@@ -68,6 +68,15 @@ const (
 // New makes the transport and starts its actor in w. Close ends it, once all of its
 // links are closed.
 func New(w actor.World, cfg Config) transport.Transport {
+	return start(w, newMux(cfg))
+}
+
+func start(w actor.World, x actor.Actor[msg]) *handle {
+	return &handle{actor.Root(w, actor.Spec{Name: "utp", Limit: maxMail, Offer: maxPackets}, x, nil).Ref}
+}
+
+// withDefaults fills what was left zero.
+func (cfg Config) withDefaults() Config {
 	if cfg.Window <= 0 {
 		cfg.Window = defaultWindow
 	}
@@ -77,9 +86,7 @@ func New(w actor.World, cfg Config) transport.Transport {
 	if cfg.Env.MaxHalfOpen <= 0 {
 		cfg.Env.MaxHalfOpen = halfOpen
 	}
-	x := newMux(cfg)
-	a := actor.Root(w, actor.Spec{Name: "utp", Limit: maxMail, Offer: maxPackets}, actor.Actor[msg](x), nil)
-	return &handle{a.Ref}
+	return cfg
 }
 
 // Make makes the transport of a session, with all that env says.

@@ -40,6 +40,7 @@ type mux struct {
 }
 
 func newMux(cfg Config) *mux {
+	cfg = cfg.withDefaults()
 	x := &mux{cfg: cfg, links: map[key]*link{}, tickAt: actor.Never}
 	x.kinds = [2]*utp.Config{cfg.machines(false, &x.pool), cfg.machines(true, &x.pool)}
 	x.porch.init(cfg.Env.MaxHalfOpen)

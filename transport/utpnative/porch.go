@@ -26,7 +26,7 @@ type guest struct {
 	n     int // of hello
 	shook wire.Handshake
 	until actor.Time
-	queue *list.List // that it stands in; nil once it has shaken hands
+	queue *queue // that it stands in; nil once it has shaken hands
 	place *list.Element
 	host  netip.Addr // whom it counts for
 }
@@ -38,10 +38,10 @@ type guest struct {
 type porch struct {
 	to         actor.Inlet[transport.Accepted]
 	max        int
-	n          int       // guests
-	unverified list.List // of *link, oldest first
-	silent     list.List // of *link, oldest first
-	greeted    []*link   // who wait for the session to have room
+	n          int // guests
+	unverified queue
+	silent     queue
+	greeted    []*link // who wait for the session to have room
 	hosts      map[netip.Addr]int
 }
 
@@ -64,11 +64,11 @@ func hostOf(a netip.Addr) netip.Addr {
 func (x *mux) accept(from netip.AddrPort, syn *utp.Packet, s *socket) {
 	p := &x.porch
 	host := hostOf(from.Addr())
-	if p.hosts[host] >= p.perHost() && !x.turnOut(&p.unverified, host) && !x.turnOut(&p.silent, host) {
+	if p.hosts[host] >= p.perHost() && !x.turnOut(older(p.unverified.oldest(host), p.silent.oldest(host))) {
 		return
 	}
 	if p.unverified.Len() >= unverifiedFor*p.max {
-		x.turnOut(&p.unverified, netip.Addr{})
+		x.turnOut(p.unverified.oldest(netip.Addr{}))
 	}
 	now := x.c.Now()
 	l := x.newLink(from, s, true)
@@ -82,16 +82,33 @@ func (x *mux) accept(from netip.AddrPort, syn *utp.Packet, s *socket) {
 	x.add(l)
 }
 
-// turnOut ends the connection of the guest of a host, or of any, that has been silent
-// for longest. It reports false if there is none.
-func (x *mux) turnOut(queue *list.List, host netip.Addr) bool {
-	for e := queue.Front(); e != nil; e = e.Next() {
+// queue is guests by the time that they came, oldest first.
+type queue struct{ list.List }
+
+// oldest returns the guest of a host, or of any, that has been silent for longest; nil
+// if there is none.
+func (q *queue) oldest(host netip.Addr) *link {
+	for e := q.Front(); e != nil; e = e.Next() {
 		if l := e.Value.(*link); !host.IsValid() || l.guest.host == host {
-			x.expel(l, errCrowded)
-			return true
+			return l
 		}
 	}
-	return false
+	return nil
+}
+
+func older(a, b *link) *link {
+	if a == nil || b != nil && b.guest.until < a.guest.until {
+		return b
+	}
+	return a
+}
+
+// turnOut ends the connection of a guest. It reports false if there is none.
+func (x *mux) turnOut(l *link) bool {
+	if l != nil {
+		x.expel(l, errCrowded)
+	}
+	return l != nil
 }
 
 func (x *mux) expel(l *link, why error) {
@@ -129,7 +146,7 @@ func (x *mux) onGuest(l *link, now actor.Time) {
 	case g.queue == &p.unverified && l.m.Phase() >= utp.Connected:
 		p.unqueue(g)
 		if p.silent.Len() >= p.max {
-			x.turnOut(&p.silent, netip.Addr{})
+			x.turnOut(p.silent.oldest(netip.Addr{}))
 		}
 		g.queue, g.place = &p.silent, p.silent.PushBack(l)
 	}
