@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-bt/shoal/actor"
@@ -38,9 +39,13 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.NoListen {
 		return e, nil
 	}
-	if _, err := e.Addrs(context.Background()); err != nil {
+	addrs, err := e.Addrs(context.Background())
+	if err != nil {
 		_ = e.Close(0) // err says more
 		return nil, err
+	}
+	if len(addrs) > 0 {
+		e.below.port.Store(uint32(addrs[0].Port()))
 	}
 	return e, nil
 }
@@ -104,6 +109,7 @@ type below struct {
 	trackers *tracker.LiveClient
 	diskGone chan struct{}
 	finders  *findersBelow
+	port     atomic.Uint32 // that the engine listens on, once it is known
 }
 
 func newBelow(world *actor.Live, cfg *Config) *below {
@@ -115,10 +121,11 @@ func newBelow(world *actor.Live, cfg *Config) *below {
 	slab := block.NewSlab(memory)
 	b.startStorage(world, cfg, slab)
 	network := transport.NewNet(transport.NetConfig{Bind: cfg.Bind})
-	b.trackers = tracker.NewLiveClient(tracker.ClientConfig{UserAgent: "shoal/" + Version, Network: trackerNet{network}})
-	b.deps = Deps{World: world, Slab: slab, Disk: b.disk.Ref, Trackers: b.trackers}
+	b.deps = Deps{World: world, Slab: slab, Disk: b.disk.Ref}
 	b.finders = newFindersBelow(network, bindOr(cfg.Bind, cfg.Listen.Addr()), cfg.StateDir)
 	b.finders.fill(&b.deps)
+	b.trackers = tracker.NewLiveClient(tracker.ClientConfig{UserAgent: "shoal/" + Version, Network: trackerNet{network, b.deps.Datagrams, &b.port}})
+	b.deps.Trackers = b.trackers
 	b.deps.Keys = new(transport.Keys)
 	makers := cfg.Transports
 	if makers == nil {

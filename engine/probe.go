@@ -34,7 +34,7 @@ type TrackerAnswer struct {
 // at once, and returns the answers in the order of the URLs. port is what is
 // announced.
 func AskTrackers(ctx context.Context, hash metainfo.Hash, urls []string, left int64, port uint16, timeout time.Duration) []TrackerAnswer {
-	c := tracker.NewLiveClient(tracker.ClientConfig{UserAgent: "shoal/" + Version, Network: trackerNet{transport.NewNet(transport.NetConfig{})}})
+	c := tracker.NewLiveClient(tracker.ClientConfig{UserAgent: "shoal/" + Version, Network: loneTrackerNet()})
 	defer c.Close()
 	id := probeID()
 	answers := make(chan tracker.Response, len(urls))
