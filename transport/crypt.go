@@ -60,7 +60,7 @@ func (e Env) Incoming(r rand.Source, admit func() bool) (in mse.Incoming, ok boo
 	return mse.Incoming{
 		Find:      e.Keys.Find,
 		Accept:    e.methods(),
-		Favourite: e.Encryption.Favourite(),
+		Favourite: mse.Favourite,
 		Admit:     admit,
 		Rand:      r,
 	}, true

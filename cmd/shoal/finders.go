@@ -17,6 +17,7 @@ type finderFlags struct {
 	noLSD      bool
 	private    bool
 	bootstrap  []string
+	ways       wayFlags
 }
 
 // register adds the flags.
@@ -30,6 +31,7 @@ func (o *finderFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.noLSD, "no-lsd", false, "look for nobody on the local network")
 	f.BoolVar(&o.private, "private", false, "no DHT, PEX or LSD from the first packet, though a link doesn't say that its torrent is private")
 	f.StringArrayVar(&o.bootstrap, "dht-bootstrap", nil, "`HOST:PORT` of a node of the DHT to begin with (repeat; replaces the well-known ones)")
+	o.ways.register(f)
 }
 
 // validate checks what can be checked before anything is sent.
@@ -53,7 +55,7 @@ func (o *finderFlags) apply(cfg *engine.Config) error {
 	cfg.Bind = local
 	cfg.NoDHT, cfg.NoPEX, cfg.NoLSD = o.noDHT || o.private, o.noPEX || o.private, o.noLSD || o.private
 	cfg.DHTBootstrap = o.bootstrap
-	return nil
+	return o.ways.apply(cfg)
 }
 
 // applyTo says it to a torrent. Names of peers are looked up.

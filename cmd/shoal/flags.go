@@ -29,8 +29,6 @@ type transferFlags struct {
 	downLimit  string
 	upLimit    string
 	maxPeers   int
-	transport  string
-	encryption string
 	check      bool
 	stateDir   string
 	memory     string
@@ -87,16 +85,12 @@ func (o *transferFlags) registerNetwork(c *cobra.Command) {
 	f.StringVar(&o.downLimit, "down-limit", "", "download at most this `RATE` a second, such as 500k or 10MiB")
 	f.StringVar(&o.upLimit, "up-limit", "", "upload at most this `RATE` a second")
 	f.IntVar(&o.maxPeers, "max-peers", 200, "at most `N` connections of one torrent")
-	f.StringVar(&o.transport, "transport", "tcp", "transports to use")
-	f.StringVar(&o.encryption, "encryption", "off", "encryption policy")
 	// What these switch off is off already, so they hold true; they are hidden until
 	// there is something to switch off.
 	for _, name := range offAlready {
 		f.Bool(name, false, "")
 		_ = f.MarkHidden(name)
 	}
-	_ = f.MarkHidden("transport")
-	_ = f.MarkHidden("encryption")
 	laterFlags(f, "proxy", "ip-filter")
 }
 
@@ -116,10 +110,6 @@ func (o *transferFlags) validate() error {
 		}
 	}
 	switch {
-	case o.transport != "tcp":
-		return tooEarly("--transport " + o.transport)
-	case o.encryption != "off":
-		return tooEarly("--encryption " + o.encryption)
 	case o.allocation != "fallocate" && o.allocation != "sparse":
 		return fail(exitUsage, "--allocation %s: say fallocate or sparse", o.allocation)
 	case o.sequential && o.picker != "" && o.picker != "sequential":

@@ -50,12 +50,12 @@ func TestHelpListsWhatIsThereAndNothingElse(t *testing.T) {
 	flags := shoal("download", "--help").want(t, 0).out
 	for _, name := range []string{"--output", "--port", "--bind", "--peer", "--tracker", "--seed", "--seed-ratio", "--seed-time", "--timeout", "--files",
 		"--select", "--exclude", "--sequential", "--picker", "--choker", "--down-limit", "--up-limit", "--max-peers", "--no-trackers", "--check",
-		"--no-dht", "--no-pex", "--no-lsd", "--dht-bootstrap", "--private", "--state-dir", "--memory-limit", "--verbose", "--log-level", "--log-file", "--json"} {
+		"--no-dht", "--no-pex", "--no-lsd", "--dht-bootstrap", "--transport", "--encryption", "--private", "--state-dir", "--memory-limit", "--verbose", "--log-level", "--log-file", "--json"} {
 		if !strings.Contains(flags, name) {
 			t.Errorf("help of download lacks %s", name)
 		}
 	}
-	for _, name := range []string{"--proxy", "--ip-filter", "--no-nat", "--encryption", "--transport"} {
+	for _, name := range []string{"--proxy", "--ip-filter", "--no-nat"} {
 		if strings.Contains(flags, name) {
 			t.Errorf("help of download names %s, which can do nothing yet", name)
 		}

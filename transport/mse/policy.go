@@ -62,14 +62,15 @@ type Policy uint8
 
 // Policies.
 const (
+	// Prefer, the zero Policy: outgoing connections are encrypted first, and plain if that
+	// fails; incoming ones may be either. What hides is the handshake: the rest is in the
+	// clear if both sides allow that, see Favourite.
+	Prefer Policy = iota
 	// Off: connections are plain, both ways. Encrypted ones are refused.
-	Off Policy = iota
+	Off
 	// Allow: outgoing connections are plain; incoming ones may be either, and go on
 	// in the clear after an encrypted handshake if the remote offers that.
 	Allow
-	// Prefer: outgoing connections are encrypted first, and plain if that fails;
-	// incoming ones may be either, and use RC4 if the remote offers it.
-	Prefer
 	// Require: whatever is not encrypted is refused, both ways, and never a plain
 	// byte is said. Plaintext after the handshake is not taken for encrypted, unless
 	// the methods are set to it: then the handshakes hide and the rest does not.
@@ -133,10 +134,7 @@ func (p Policy) Outgoing() Offer {
 	return p.Methods()
 }
 
-// Favourite is the method that an incoming connection gets if both are possible.
-func (p Policy) Favourite() Method {
-	if p == Allow {
-		return Plaintext
-	}
-	return RC4
-}
+// Favourite is the method that an incoming connection gets if both are possible: RC4
+// costs either side more than everything else that is done with the bytes, and keeps
+// nothing secret from who wants to know. Who needs it requires it, or narrows the methods.
+const Favourite = Plaintext
