@@ -3,6 +3,8 @@ package transport
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -198,4 +200,48 @@ func TestIdleSocketsHoldNothingToReadInto(t *testing.T) {
 		t.Errorf("an idle socket holds %d bytes, want at most %d", each, maxIdleSocket)
 	}
 	runtime.KeepAlive(all)
+}
+
+// TestSourceOfAMessage reads what the system writes for one.
+func TestSourceOfAMessage(t *testing.T) {
+	address := func(family uint16, rest ...byte) []byte {
+		return append(binary.NativeEndian.AppendUint16(nil, family), rest...)
+	}
+	six := func(ip string, scope uint32) []byte {
+		a := netip.MustParseAddr(ip).As16()
+		b := append(address(unix.AF_INET6, 0x1a, 0xe1, 0, 0, 0, 9), a[:]...)
+		return binary.NativeEndian.AppendUint32(b, scope)
+	}
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &intake{}
+	for range 2 { // names of interfaces are remembered
+		for _, c := range []struct {
+			name string
+			b    []byte
+			want string
+		}{
+			{"IPv4", address(unix.AF_INET, 0x1a, 0xe1, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0), "1.2.3.4:6881"},
+			{"IPv6", six("2001:db8::1", 0), "[2001:db8::1]:6881"},
+			{"IPv4 in IPv6", six("::ffff:1.2.3.4", 0), "1.2.3.4:6881"},
+			{"link-local", six("fe80::1", uint32(lo.Index)), "[fe80::1%lo]:6881"},
+			{"by an interface that has gone", six("fe80::1", 1<<30), "[fe80::1%1073741824]:6881"},
+			{"of no family", make([]byte, unix.SizeofSockaddrInet6), ""},
+			{"short", six("2001:db8::1", 0)[:20], ""},
+			{"nothing", nil, ""},
+		} {
+			got, ok := r.source(c.b)
+			if ok != (c.want != "") || ok && got != netip.MustParseAddrPort(c.want) {
+				t.Errorf("%s: %v, %v, want %s", c.name, got, ok, c.want)
+			}
+		}
+	}
+	for i := range uint32(3 * maxZones) {
+		r.source(six("fe80::1", 1<<20+i))
+	}
+	if len(r.zones) > maxZones {
+		t.Errorf("%d interfaces are remembered", len(r.zones))
+	}
 }
