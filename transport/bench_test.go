@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -102,20 +103,20 @@ func (s *seeder) Flush(*actor.Ctx[Event]) {
 	}
 }
 
-func startSeeder(w actor.World, c net.Conn) chan error {
+func startSeeder(w actor.World, c net.Conn, x crypto) chan error {
 	slab := block.NewSlab(block.Size)
 	s := &seeder{slab: slab, blk: slab.Lease().Seal(), done: make(chan error, 1)}
-	s.link = NewConn(c, Info{Incoming: true}, Env{Slab: slab})
+	s.link = newConn(c, Info{Incoming: true}, Env{Slab: slab}, x)
 	a := actor.Root(w, actor.Spec{Name: "seeder"}, actor.Actor[Event](s), func(actor.Exit) {})
 	s.link.Allow(Unlimited)
 	s.link.Bind(a.Inlet)
 	return s.done
 }
 
-func runLeecher(w actor.World, c net.Conn, blocks int) error {
+func runLeecher(w actor.World, c net.Conn, blocks int, x crypto) error {
 	slab := block.NewSlab(64 << 20)
 	l := &leecher{left: blocks, total: blocks, done: make(chan error, 2)}
-	l.link = NewConn(c, Info{Incoming: true}, Env{Slab: slab})
+	l.link = newConn(c, Info{Incoming: true}, Env{Slab: slab}, x)
 	a := actor.Root(w, actor.Spec{Name: "leecher"}, actor.Actor[Event](l), func(actor.Exit) {})
 	l.link.Allow(Unlimited)
 	l.link.Bind(a.Inlet)
@@ -132,14 +133,34 @@ func reportCPU(b *testing.B, used time.Duration) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// methods are how the streams are encrypted that are measured.
+var methods = []mse.Method{mse.None, mse.Plaintext, mse.RC4}
+
+// agree does the encrypted handshake that leads to a method.
+func agree(b testing.TB, c net.Conn, connects bool, method string) crypto {
+	o := map[string]mse.Offer{"plaintext": mse.OfferPlaintext, "rc4": mse.OfferRC4}[method]
+	if o == 0 {
+		return crypto{}
+	}
+	m := mse.Outgoing{Offer: o, Rand: entropy()}.Start()
+	if !connects {
+		m = mse.Incoming{Accept: o, Rand: entropy(), Find: func([20]byte) (key [20]byte, ok bool) { return key, true }}.Start()
+	}
+	if err := converse(c, m, nil); err != nil {
+		b.Fatal(err)
+	}
+	res := m.Result()
+	return crypto{in: res.In, out: res.Out, left: res.Left}
+}
+
 // BenchmarkStreamBoth has both sides in this process.
 func BenchmarkStreamBoth(b *testing.B) {
 	w := newWorld(b)
 	x, y := tcpPair(b)
-	done := startSeeder(w, y)
+	done := startSeeder(w, y, crypto{})
 	b.ReportAllocs()
 	before := cpu()
-	if err := runLeecher(w, x, b.N*perRun); err != nil {
+	if err := runLeecher(w, x, b.N*perRun, crypto{}); err != nil {
 		b.Fatal(err)
 	}
 	reportCPU(b, cpu()-before)
@@ -148,34 +169,44 @@ func BenchmarkStreamBoth(b *testing.B) {
 
 // BenchmarkStreamReceive has the seeder in another process.
 func BenchmarkStreamReceive(b *testing.B) {
-	c := otherProcess(b, "seed", b.N*perRun)
-	w := newWorld(b)
-	b.ReportAllocs()
-	b.ResetTimer()
-	before := cpu()
-	if err := runLeecher(w, c, b.N*perRun); err != nil {
-		b.Fatal(err)
+	for _, m := range methods {
+		b.Run(m.String(), func(b *testing.B) {
+			c := otherProcess(b, "seed", m, b.N*perRun)
+			x := agree(b, c, false, m.String())
+			w := newWorld(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := cpu()
+			if err := runLeecher(w, c, b.N*perRun, x); err != nil {
+				b.Fatal(err)
+			}
+			reportCPU(b, cpu()-before)
+		})
 	}
-	reportCPU(b, cpu()-before)
 }
 
 // BenchmarkStreamSend has the leecher in another process.
 func BenchmarkStreamSend(b *testing.B) {
-	c := otherProcess(b, "leech", b.N*perRun)
-	w := newWorld(b)
-	b.ReportAllocs()
-	b.ResetTimer()
-	before := cpu()
-	if err := <-startSeeder(w, c); !errors.Is(err, io.EOF) {
-		b.Log(err)
+	for _, m := range methods {
+		b.Run(m.String(), func(b *testing.B) {
+			c := otherProcess(b, "leech", m, b.N*perRun)
+			x := agree(b, c, false, m.String())
+			w := newWorld(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := cpu()
+			if err := <-startSeeder(w, c, x); !errors.Is(err, io.EOF) {
+				b.Log(err)
+			}
+			reportCPU(b, cpu()-before)
+		})
 	}
-	reportCPU(b, cpu()-before)
 }
 
 // BenchmarkStreamFloor is what the kernel and one copy cost on this machine at this
 // moment, to compare BenchmarkStreamReceive with.
 func BenchmarkStreamFloor(b *testing.B) {
-	c := otherProcess(b, "pour", b.N*perRun)
+	c := otherProcess(b, "pour", mse.None, b.N*perRun)
 	buf, slots := make([]byte, scratchSize), make([]byte, 4<<20)
 	b.ResetTimer()
 	before := cpu()
@@ -205,14 +236,14 @@ func pour(c net.Conn, blocks int) {
 }
 
 // otherProcess starts this test binary in a role and connects to it.
-func otherProcess(b *testing.B, role string, blocks int) net.Conn {
+func otherProcess(b *testing.B, role string, m mse.Method, blocks int) net.Conn {
 	l, err := NewNet(NetConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer l.Close()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestOtherProcess$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("SHOAL_BENCH=%s %s %d", role, l.Addr(), blocks))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("SHOAL_BENCH=%s %s %d %v", role, l.Addr(), blocks, m))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -228,24 +259,25 @@ func otherProcess(b *testing.B, role string, blocks int) net.Conn {
 
 // TestOtherProcess is the other side of the benchmarks; on its own it does nothing.
 func TestOtherProcess(t *testing.T) {
-	var role, addr string
+	var role, addr, method string
 	var blocks int
-	if _, err := fmt.Fscan(strings.NewReader(os.Getenv("SHOAL_BENCH")), &role, &addr, &blocks); err != nil {
+	if _, err := fmt.Fscan(strings.NewReader(os.Getenv("SHOAL_BENCH")), &role, &addr, &blocks, &method); err != nil {
 		return
 	}
 	c, err := NewNet(NetConfig{}).DialContext(t.Context(), "tcp", addr, FromUser)
 	if err != nil {
 		t.Fatal(err)
 	}
+	x := agree(t, c, true, method)
 	w := newWorld(t)
 	switch role {
 	case "pour":
 		pour(c, blocks)
 		c.Close()
 	case "seed":
-		<-startSeeder(w, c)
+		<-startSeeder(w, c, x)
 	case "leech":
-		if err := runLeecher(w, c, blocks); err != nil {
+		if err := runLeecher(w, c, blocks, x); err != nil {
 			t.Error(err)
 		}
 	}

@@ -63,7 +63,7 @@ func (s *leftSource) next(wait bool) (b []byte, full bool, err error) {
 	if len(s.left) == 0 {
 		s.r.src = s.then
 	}
-	return b, true, nil
+	return b, n > 0, nil
 }
 
 func (s *leftSource) free() {}

@@ -92,18 +92,18 @@ func TestBlocksAreNotAllocated(t *testing.T) {
 	}
 	w := newWorld(t)
 	x, y := tcpPair(t)
-	done := startSeeder(w, y)
-	if err := runLeecher(w, x, 2000); err != nil { // pools and buffers fill
+	done := startSeeder(w, y, crypto{})
+	if err := runLeecher(w, x, 2000, crypto{}); err != nil { // pools and buffers fill
 		t.Fatal(err)
 	}
 	<-done
 	x, y = tcpPair(t)
-	done = startSeeder(w, y)
+	done = startSeeder(w, y, crypto{})
 	const blocks = 20_000
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	before := m.Mallocs
-	if err := runLeecher(w, x, blocks); err != nil {
+	if err := runLeecher(w, x, blocks, crypto{}); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&m)

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -116,4 +117,60 @@ func fetchThree(x, y *end) string {
 		x.t.Errorf("%+v and %+v", info, other)
 	}
 	return info.Crypto.String()
+}
+
+// Over connections that have no descriptor to wait for, and with grants that cut what
+// came with the handshake.
+func TestEncryptedOverEach(t *testing.T) {
+	for _, o := range []mse.Offer{mse.OfferPlaintext, mse.OfferRC4} {
+		overEach(t, func(t *testing.T, a, b net.Conn) {
+			w := newWorld(t)
+			slab := block.NewSlab(64 * block.Size)
+			env := cryptEnv(mse.Prefer, cryptHash)
+			env.Slab = slab
+			met := make(chan Link, 1)
+			go func() {
+				l, err := Meet(t.Context(), a, Info{}, Dial{InfoHash: cryptHash, Encrypt: o, Hello: &hello}, env)
+				if err != nil {
+					t.Error(err)
+				}
+				met <- l
+			}()
+			in, err := Greet(b, Info{}, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y := bind(t, w, slab, in.Link)
+			y.link.Allow(Unlimited)
+			back := NewBatch()
+			back.Handshake = &hello
+			back.Add(wire.Message{ID: wire.Bitfield, Payload: make([]byte, 5000)})
+			y.link.Send(back)
+			x := bind(t, w, slab, <-met)
+			first := NewBatch()
+			first.Handshake = &hello // has been sent
+			first.Add(wire.Message{ID: wire.Interested})
+			x.link.Send(first)
+			y.want("interested")
+			if y.hello != nil {
+				t.Error("the handshake came twice")
+			}
+			for granted := int64(0); len(x.frames) == 0; granted += 100 {
+				x.link.Allow(100)
+				for x.got.Wire < granted && len(x.frames) == 0 && x.closed == nil {
+					x.hear("bytes that are granted")
+				}
+				if x.got.Wire > granted+100+plainBuf {
+					t.Fatalf("%d bytes came, %d were granted", x.got.Wire, granted+100)
+				}
+			}
+			x.want("bitfield, 5000 bytes")
+			for x.sent.Batches == 0 {
+				x.hear("Flushed")
+			}
+			if want := (Flushed{Wire: wire.HandshakeLen + 5, Batches: 1}); x.sent != want {
+				t.Errorf("flushed %+v, want %+v", x.sent, want)
+			}
+		})
+	}
 }

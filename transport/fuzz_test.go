@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/internal/block"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -71,9 +72,9 @@ func (r *record) Handle(c *actor.Ctx[Event], e Event) {
 }
 
 // hearAll runs a link over a fixed stream to its end.
-func hearAll(t *testing.T, w actor.World, slab *block.Slab, c net.Conn, incoming bool, asked int) (*record, error) {
+func hearAll(t *testing.T, w actor.World, slab *block.Slab, c net.Conn, incoming bool, asked int, x crypto) (*record, error) {
 	r := &record{closed: make(chan error, 1)}
-	l := NewConn(c, Info{Incoming: incoming}, Env{Slab: slab})
+	l := newConn(c, Info{Incoming: incoming}, Env{Slab: slab}, x)
 	b := NewBatch()
 	for range asked {
 		b.Add(request(0))
@@ -85,8 +86,16 @@ func hearAll(t *testing.T, w actor.World, slab *block.Slab, c net.Conn, incoming
 	return r, <-r.closed
 }
 
+// encrypt makes of a stream what comes with RC4: some of it has been read already.
+func encrypt(data []byte, read int) ([]byte, crypto) {
+	out := make([]byte, len(data))
+	mse.NewStream([]byte("some key")).XOR(out, data)
+	read = min(read, len(out))
+	return out[read:], crypto{in: mse.NewStream([]byte("some key")), left: out[:read:read]}
+}
+
 // FuzzLink: whatever a remote sends, in whatever parts, says the same as in one part,
-// accounts for every byte it took, and leaves no slot behind.
+// accounts for every byte it took, and leaves no slot behind; encrypted as well.
 func FuzzLink(f *testing.F) {
 	stream, _ := script()
 	f.Add(append(helloBytes(), stream...), []byte{0, 16, 3}, false, byte(3))
@@ -101,21 +110,26 @@ func FuzzLink(f *testing.F) {
 		if len(data) > 1<<19 {
 			return
 		}
-		whole, err1 := hearAll(t, w, slab, &fixed{data: data}, incoming, int(asked))
-		parts, err2 := hearAll(t, w, slab, &fixed{data: data, sizes: sizes}, incoming, int(asked))
+		whole, err1 := hearAll(t, w, slab, &fixed{data: data}, incoming, int(asked), crypto{})
+		parts, err2 := hearAll(t, w, slab, &fixed{data: data, sizes: sizes}, incoming, int(asked), crypto{})
+		encrypted, x := encrypt(data, int(asked))
+		crypt, err3 := hearAll(t, w, slab, &fixed{data: encrypted, sizes: sizes}, incoming, int(asked), x)
 		if !bytes.Equal(whole.text.Bytes(), parts.text.Bytes()) {
 			t.Errorf("in one part:\n%.300q\nin several:\n%.300q", whole.text.Bytes(), parts.text.Bytes())
 		}
+		if !bytes.Equal(whole.text.Bytes(), crypt.text.Bytes()) {
+			t.Errorf("in the clear:\n%.300q\nencrypted:\n%.300q", whole.text.Bytes(), crypt.text.Bytes())
+		}
 		for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, wire.ErrNotBitTorrent, wire.ErrLength} {
-			if errors.Is(err1, e) != errors.Is(err2, e) {
-				t.Errorf("closed with %v, then %v", err1, err2)
+			if errors.Is(err1, e) != errors.Is(err2, e) || errors.Is(err1, e) != errors.Is(err3, e) {
+				t.Errorf("closed with %v, then %v, then %v", err1, err2, err3)
 			}
 		}
 		var e *LinkError
 		if !errors.Is(err1, io.EOF) && !(errors.As(err1, &e) && e.Fault == RemoteFault) {
 			t.Errorf("closed with %v, want the remote's fault", err1)
 		}
-		for _, r := range []*record{whole, parts} {
+		for _, r := range []*record{whole, parts, crypt} {
 			if r.wire > int64(len(data)) || r.payload > r.wire || errors.Is(err1, io.EOF) && r.wire != int64(len(data)) {
 				t.Errorf("%d bytes, %d of payload, of %d", r.wire, r.payload, len(data))
 			}

@@ -1,6 +1,7 @@
 package mse
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 )
@@ -20,8 +21,14 @@ func (o Outgoing) Start() *Machine {
 	return m
 }
 
+// plainHead is what a BitTorrent handshake begins with (BEP 3).
+var plainHead = []byte("\x13BitTorrent protocol")
+
 // aKey hears the remote's public key and answers with step 3.
 func (m *Machine) aKey() (bool, error) {
+	if bytes.HasPrefix(m.got, plainHead) {
+		return false, ErrSync // it speaks first, and in the clear: no key will come
+	}
 	theirs, ok := m.take(publicLen)
 	if !ok {
 		return false, nil

@@ -10,19 +10,18 @@ func TestPolicies(t *testing.T) {
 		name             string
 		encrypted, plain bool
 		methods, out     Offer
-		favourite        Method
 	}{
-		{"off", false, true, 0, 0, RC4},
-		{"allow", true, true, OfferAny, 0, Plaintext},
-		{"prefer", true, true, OfferAny, OfferAny, RC4},
-		{"require", true, false, OfferRC4, OfferRC4, RC4},
+		{"off", false, true, 0, 0},
+		{"allow", true, true, OfferAny, 0},
+		{"prefer", true, true, OfferAny, OfferAny},
+		{"require", true, false, OfferRC4, OfferRC4},
 	} {
 		p, err := ParsePolicy(c.name)
 		if err != nil || p.String() != c.name {
 			t.Errorf("%q is %v, %v", c.name, p, err)
 		}
-		if p.Encrypted() != c.encrypted || p.Plain() != c.plain || p.Methods() != c.methods || p.Outgoing() != c.out || p.Favourite() != c.favourite {
-			t.Errorf("%v: %v %v %v %v %v", p, p.Encrypted(), p.Plain(), p.Methods(), p.Outgoing(), p.Favourite())
+		if p.Encrypted() != c.encrypted || p.Plain() != c.plain || p.Methods() != c.methods || p.Outgoing() != c.out {
+			t.Errorf("%v: %v %v %v %v", p, p.Encrypted(), p.Plain(), p.Methods(), p.Outgoing())
 		}
 		text, _ := p.MarshalText()
 		var back Policy

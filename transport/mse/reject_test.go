@@ -103,18 +103,17 @@ func TestRejectsOutgoing(t *testing.T) {
 		bend  func(*remote)
 		want  error
 	}{
-		"padding of 513":             {OfferAny, func(r *remote) { r.pad = 513 }, ErrSync},
-		"padding of 10 KB":           {OfferAny, func(r *remote) { r.pad = 10 << 10 }, ErrSync},
-		"it has another torrent":     {OfferAny, func(r *remote) { r.skey = another; r.pad = 600 }, ErrSync},
-		"VC not zero":                {OfferAny, func(r *remote) { r.vc[0] = 1; r.padLen = 512 }, ErrSync},
-		"nothing chosen":             {OfferAny, func(r *remote) { r.method = 0 }, ErrMethod},
-		"both chosen":                {OfferAny, func(r *remote) { r.method = 3 }, ErrMethod},
-		"the unknown chosen":         {OfferAny, func(r *remote) { r.method = 4 }, ErrMethod},
-		"a high bit besides":         {OfferAny, func(r *remote) { r.method = 1<<31 | 2 }, ErrMethod},
-		"downgrade to plaintext":     {OfferRC4, func(r *remote) { r.method = 1 }, ErrMethod},
-		"RC4 although not offered":   {OfferPlaintext, func(r *remote) { r.method = 2 }, ErrMethod},
-		"PadD of 513":                {OfferAny, func(r *remote) { r.padLen = 513 }, ErrLength},
-		"plain answer, as if it was": {OfferAny, func(r *remote) { r.public = append([]byte("\x13BitTorrent protocol"), make([]byte, 76)...) }, ErrSync},
+		"padding of 513":           {OfferAny, func(r *remote) { r.pad = 513 }, ErrSync},
+		"padding of 10 KB":         {OfferAny, func(r *remote) { r.pad = 10 << 10 }, ErrSync},
+		"it has another torrent":   {OfferAny, func(r *remote) { r.skey = another; r.pad = 600 }, ErrSync},
+		"VC not zero":              {OfferAny, func(r *remote) { r.vc[0] = 1; r.padLen = 512 }, ErrSync},
+		"nothing chosen":           {OfferAny, func(r *remote) { r.method = 0 }, ErrMethod},
+		"both chosen":              {OfferAny, func(r *remote) { r.method = 3 }, ErrMethod},
+		"the unknown chosen":       {OfferAny, func(r *remote) { r.method = 4 }, ErrMethod},
+		"a high bit besides":       {OfferAny, func(r *remote) { r.method = 1<<31 | 2 }, ErrMethod},
+		"downgrade to plaintext":   {OfferRC4, func(r *remote) { r.method = 1 }, ErrMethod},
+		"RC4 although not offered": {OfferPlaintext, func(r *remote) { r.method = 2 }, ErrMethod},
+		"PadD of 513":              {OfferAny, func(r *remote) { r.padLen = 513 }, ErrLength},
 	} {
 		r := newRemote(t, false)
 		r.method = uint32(RC4)
@@ -124,6 +123,14 @@ func TestRejectsOutgoing(t *testing.T) {
 		answer := append(r.greeting(), r.step4()...)
 		wantFailed(t, name, m, append(answer, make([]byte, 600)...), c.want)
 	}
+}
+
+// A plain handshake for an answer is not waited for any longer.
+func TestPlainAnswer(t *testing.T) {
+	m := outgoing(OfferAny, hello)
+	m.Output()
+	feed(t, m, []byte("\x13BitTorrent protoco"))
+	wantFailed(t, "plain answer", m, []byte("l"), ErrSync)
 }
 
 // "VC is used to verify whether the other side knows S and SKEY and thus defeats replay
