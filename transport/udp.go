@@ -211,10 +211,22 @@ func (u *udp) deliver(from netip.AddrPort, b []byte) {
 		return
 	}
 	to := u.routes[k].Load()
-	if to == nil || !to.to.Offer(copyPacket(from, b)) {
+	if to == nil {
 		u.unrouted.Add(1)
 		return
 	}
-	u.in.Add(1)
-	u.bytesIn.Add(int64(len(b)))
+	u.offer(to, copyPacket(from, b), 1)
+}
+
+// offer hands over a packet of so many datagrams. It counts first: who has received
+// something finds it counted.
+func (u *udp) offer(to *route, p *Packet, count int64) {
+	n := int64(len(p.Data))
+	u.in.Add(count)
+	u.bytesIn.Add(n)
+	if !to.to.Offer(p) {
+		u.in.Add(-count)
+		u.bytesIn.Add(-n)
+		u.unrouted.Add(count)
+	}
 }

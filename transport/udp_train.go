@@ -24,13 +24,7 @@ func (u *udp) deliverTrain(from netip.AddrPort, data []byte, segment int, p *Pac
 	} else {
 		p = NewTrain(from, data, segment)
 	}
-	n, count := int64(len(data)), int64((len(data)+segment-1)/segment)
-	if !to.to.Offer(p) {
-		u.unrouted.Add(count)
-		return gone
-	}
-	u.in.Add(count)
-	u.bytesIn.Add(n)
+	u.offer(to, p, int64((len(data)+segment-1)/segment))
 	return gone
 }
 
