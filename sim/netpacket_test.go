@@ -369,3 +369,70 @@ func BenchmarkPackets(b *testing.B) {
 	_, total := gossips(b, 1, sockets, k, NetConfig{Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond})
 	b.ReportMetric(float64(total.Delivered)/b.Elapsed().Seconds(), "datagrams/s")
 }
+
+func TestTrainsAreDatagramsOneByOne(t *testing.T) {
+	pt := newPacketTest(t, 1, NetConfig{Latency: time.Millisecond})
+	a, b := pt.open(pt.n.Host(HostConfig{}), ""), pt.open(pt.n.Host(HostConfig{}), "")
+	b.RouteTrains(transport.PacketDHT, actor.FuncRef(func(p *transport.Packet) {
+		for d := range p.Datagrams() {
+			b.heard = append(b.heard, "train: "+string(d))
+		}
+		p.Release()
+	}))
+	for _, c := range []struct {
+		data    string
+		segment int
+		want    []string
+	}{
+		{"d1d2d", 2, []string{"train: d1", "train: d2", "train: d"}},
+		{"d1x2", 2, []string{"train: d1", "1.001s x2"}},
+		{"d1d2", 0, []string{"train: d1d2"}},
+		{"", 2, nil},
+	} {
+		if sent, err := a.SendTrain(b.Addr(), []byte(c.data), c.segment); sent != len(c.data) || err != nil {
+			t.Errorf("%q by %d: sent %d, %v", c.data, c.segment, sent, err)
+		}
+		pt.run(time.Second)
+		b.wants(t, c.want...)
+	}
+	a.Close()
+	if sent, err := a.SendTrain(b.Addr(), []byte("d1d2"), 2); sent != 0 || !errors.Is(err, transport.ErrClosed) {
+		t.Errorf("after Close: sent %d, %v", sent, err)
+	}
+}
+
+// TestSharedSocketsOfAHost: its address has several names.
+func TestSharedSocketsOfAHost(t *testing.T) {
+	pt := newPacketTest(t, 1, NetConfig{})
+	h := pt.n.Host(HostConfig{})
+	shared := transport.Share(h)
+	var all []transport.Datagrams
+	for _, at := range []netip.AddrPort{
+		netip.MustParseAddrPort("0.0.0.0:6881"), netip.AddrPortFrom(h.Addr(), 6881), netip.AddrPortFrom(netip.Addr{}, 6881),
+	} {
+		shared.OpenDatagrams(at, actor.FuncRef(func(o transport.Opened) {
+			if o.Err != nil {
+				t.Fatalf("%v: %v", at, o.Err)
+			}
+			all = append(all, o.Socket)
+		}))
+	}
+	if len(all) != 3 || len(h.sockets) != 1 {
+		t.Fatalf("%d handles of %d sockets", len(all), len(h.sockets))
+	}
+	a, heard := pt.open(pt.n.Host(HostConfig{}), ""), 0
+	all[1].Route(transport.PacketDHT, actor.FuncRef(func(p *transport.Packet) { heard++; p.Release() }))
+	for i, left := range []int{1, 1, 0} { // once it is routed, then no more
+		if err := a.Send(all[0].Addr(), []byte("de")); err != nil {
+			t.Fatal(err)
+		}
+		pt.run(time.Second)
+		all[(i+1)%3].Close()
+		if len(h.sockets) != left {
+			t.Errorf("%d sockets after %d handles", len(h.sockets), i+1)
+		}
+	}
+	if heard != 1 {
+		t.Errorf("%d datagrams came", heard)
+	}
+}
