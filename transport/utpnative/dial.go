@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/transport/utp"
 )
 
@@ -16,8 +17,10 @@ var errIDs = errors.New("no connection id is free")
 
 // dialing is a connection that is being made.
 type dialing struct {
-	reply actor.Ref[transport.Dialed]
-	until actor.Time
+	reply   actor.Ref[transport.Dialed]
+	until   actor.Time
+	encrypt *mse.Outgoing // to begin with once the connection stands; nil: plain
+	hello   bool          // which takes our handshake along
 }
 
 func (d *dialing) fail(l *link, err error) {
@@ -63,10 +66,27 @@ func (x *mux) begin(d dialMsg, addr netip.AddrPort, s *socket) {
 	now := x.c.Now()
 	l := x.newLink(addr, s, false)
 	l.key.id = id
-	l.dial = &dialing{d.Reply, now.Add(d.Timeout)}
+	l.dial = &dialing{reply: d.Reply, until: now.Add(d.Timeout), hello: d.Hello != nil}
+	if err := x.prepare(l.dial, d); err != nil {
+		d.refuse(err)
+		return
+	}
 	l.m = utp.Dial(x.kinds[s.family()], id, uint16(x.c.Rand().Uint32()), now)
 	l.m.Grant(firstGrant)
 	x.add(l)
+}
+
+// prepare readies the encrypted handshake of a dial, if there is to be one.
+func (x *mux) prepare(to *dialing, d dialMsg) error {
+	offer, err := x.cfg.Env.Offer(d.Dial)
+	if err != nil || offer == 0 {
+		return err
+	}
+	out, err := d.Outgoing(offer, x.c.Rand())
+	if err == nil {
+		to.encrypt = &out
+	}
+	return err
 }
 
 func (x *mux) newLink(addr netip.AddrPort, s *socket, incoming bool) *link {
@@ -97,7 +117,17 @@ func (x *mux) onDialed(l *link, now actor.Time) {
 		x.end(l, l.ending(l.m.Err()))
 	case now >= l.dial.until:
 		x.end(l, l.broken(transport.NetworkFault, fmt.Errorf("dial: %w", context.DeadlineExceeded)))
-	case l.m.Phase() >= utp.Connected:
+	case l.m.Phase() < utp.Connected:
+	case l.dial.encrypt != nil:
+		m := l.dial.encrypt.Start()
+		l.dial.encrypt = nil
+		l.out.greeted = l.dial.hello
+		x.parley(l, m)
+	case l.sec != nil:
+		if l.m.EOF() {
+			x.end(l, l.broken(transport.RemoteFault, errParley))
+		}
+	default:
 		reply := l.dial.reply
 		l.dial = nil
 		reply.Tell(transport.Dialed{Addr: l.info.Remote, Link: l})

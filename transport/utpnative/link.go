@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/transport/utp"
 )
 
@@ -20,8 +21,9 @@ type key struct {
 	id   uint16
 }
 
-// link is one connection. What stands first never changes and may be read by anybody:
-// peers tell the mux what they want. All else is the mux's.
+// link is one connection. What stands first does not change any more once somebody has
+// been told of it, and may be read by anybody: peers tell the mux what they want. All
+// else is the mux's.
 type link struct {
 	to   actor.Ref[msg]
 	info transport.Info
@@ -37,8 +39,9 @@ type link struct {
 	waits bool // stands in mux.waiting
 	heard bool // bytes have come since the last settling
 
-	dial  *dialing // until Dialed is told
-	guest *guest   // until the session has it
+	sec   *mse.Machine // an encrypted handshake under way
+	dial  *dialing     // until Dialed is told
+	guest *guest       // until the session has it
 
 	in    linkIn
 	out   outflow

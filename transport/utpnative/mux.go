@@ -244,6 +244,7 @@ func (x *mux) end(l *link, why error) {
 	l.why = why
 	l.in.framer.Drop()
 	l.in.spill = nil
+	l.sec = nil
 	if l.dial != nil {
 		l.dial.fail(l, why)
 		l.dial = nil

@@ -7,9 +7,13 @@ import (
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/transport/utp"
 	"github.com/shoal-bt/shoal/wire"
 )
+
+// plainHead is how many bytes tell a plain handshake from an encrypted one.
+const plainHead = 20
 
 // unverifiedFor is how many times as many connections may wait for a sign that their
 // address is not forged as may wait for a handshake: they cost little.
@@ -25,6 +29,7 @@ type guest struct {
 	hello [wire.HandshakeLen]byte
 	n     int // of hello
 	shook wire.Handshake
+	dec   *mse.Stream // decrypts hello; nil: it comes in the clear
 	until actor.Time
 	queue *queue // that it stands in; nil once it has shaken hands
 	place *list.Element
@@ -159,9 +164,20 @@ func (x *mux) greet(l *link, b []byte) []byte {
 	if g.n == len(g.hello) {
 		return b
 	}
+	before := g.n
 	n := copy(g.hello[g.n:], b)
 	g.n += n
-	if g.n < len(g.hello) && wire.LooksLikeHandshake(g.hello[:g.n]) {
+	if g.dec != nil {
+		g.dec.XOR(g.hello[before:g.n], g.hello[before:g.n])
+	}
+	looks := wire.LooksLikeHandshake(g.hello[:g.n])
+	switch plain := l.info.Crypto == mse.None; {
+	case plain && looks && g.n >= plainHead && !x.cfg.Env.Encryption.Plain():
+		l.fault = l.broken(transport.RemoteFault, transport.ErrPlain)
+		return nil
+	case plain && !looks && x.secure(l, g.hello[:before], b):
+		return nil
+	case looks && g.n < len(g.hello):
 		return nil
 	}
 	h, err := wire.ParseHandshake(g.hello[:g.n])
@@ -171,6 +187,9 @@ func (x *mux) greet(l *link, b []byte) []byte {
 	}
 	g.shook = h
 	g.until = actor.Never
+	if g.dec != nil {
+		l.in.framer.Decrypt(g.dec)
+	}
 	x.porch.unqueue(g)
 	x.porch.greeted = append(x.porch.greeted, l)
 	return b[n:]

@@ -68,14 +68,22 @@ func (x *mux) findSender(k key) *link {
 // take is told the bytes of the current link's stream, in order.
 func (x *mux) take(b []byte) {
 	l := x.cur
-	l.in.spend(len(b))
 	l.in.heardAt, l.heard = x.c.Now(), true
-	if l.why != nil || l.fault != nil {
-		return
+	switch {
+	case l.why != nil || l.fault != nil:
+	case l.sec != nil:
+		x.converse(l, b)
+	default:
+		x.hear(l, b)
 	}
+}
+
+// hear takes what comes when no encrypted handshake is under way.
+func (x *mux) hear(l *link, b []byte) {
 	if l.guest != nil {
 		b = x.greet(l, b)
 	}
+	l.in.spend(len(b))
 	x.frame(l, b)
 }
 

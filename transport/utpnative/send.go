@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-bt/shoal/internal/block"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -18,6 +19,8 @@ type outflow struct {
 	written int64 // bytes of the stream so far
 	left    int64 // of these, bytes that have been said to have left
 	unsaid  transport.Flushed
+	enc     *mse.Stream // encrypts what is written; nil: it goes in the clear
+	greeted bool        // the encrypted handshake has taken along that of the first batch
 }
 
 // part is a piece of the stream that lies in one place.
@@ -27,6 +30,7 @@ type part struct {
 	batch   *transport.Batch // that ends here
 	head    []byte           // buffer of the mux's that is free then
 	payload bool
+	mute    bool // the peer knows nothing of it
 }
 
 // send is Link.Send.
@@ -64,7 +68,10 @@ func (x *mux) encode(l *link, b *transport.Batch) {
 		x.write(l, head[from:], part{payload: payload})
 		from = len(head)
 	}
-	if b.Handshake != nil {
+	if b.Handshake != nil && l.out.greeted {
+		l.out.greeted = false
+		l.out.unsaid.Wire += wire.HandshakeLen
+	} else if b.Handshake != nil {
 		head = wire.AppendHandshake(head, *b.Handshake)
 	}
 	for i := range b.Frames {
@@ -125,9 +132,27 @@ func (x *mux) write(l *link, b []byte, p part) {
 	if len(b) == 0 && p.blk == nil {
 		return
 	}
+	if l.out.enc != nil {
+		b = x.encrypt(l.out.enc, b, &p)
+	}
 	l.m.Write(b)
 	l.out.written += int64(len(b))
 	l.out.push(x, p)
+}
+
+// encrypt returns what goes instead of b: of blocks, which others may hold too, a copy.
+func (x *mux) encrypt(s *mse.Stream, b []byte, p *part) []byte {
+	out := b
+	if p.blk != nil {
+		out = x.bufs.get(len(b))
+		p.head = out
+	}
+	s.XOR(out, b)
+	if p.blk != nil {
+		p.blk.Release()
+		p.blk = nil
+	}
+	return out
 }
 
 func (o *outflow) push(x *mux, p part) {
@@ -167,7 +192,9 @@ func (o *outflow) leave(upTo int64) {
 		p := &o.parts[o.sent]
 		n := min(p.end, upTo) - o.left
 		o.left += n
-		o.unsaid.Wire += n
+		if !p.mute {
+			o.unsaid.Wire += n
+		}
 		if p.payload {
 			o.unsaid.Payload += n
 		}

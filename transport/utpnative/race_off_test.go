@@ -1,0 +1,5 @@
+//go:build !race
+
+package utpnative
+
+const raceEnabled = false
