@@ -42,7 +42,7 @@ func TestEncryptionPolicies(t *testing.T) {
 	want := map[mse.Policy][4]string{ // what the listener's policy makes of these
 		mse.Off:     {"none", "none", "refused", "refused"},
 		mse.Allow:   {"none", "none", "plaintext", "rc4"},
-		mse.Prefer:  {"none", "none", "rc4", "rc4"},
+		mse.Prefer:  {"none", "none", "plaintext", "rc4"},
 		mse.Require: {"refused", "refused", "rc4", "rc4"},
 	}
 	w := newWorld(t)
