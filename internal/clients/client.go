@@ -40,7 +40,7 @@ type Job struct {
 	Data    string           // folder that holds the payload, or shall hold it
 	Seed    bool             // the payload is there, and is checked
 	Peers   []netip.AddrPort // peers to connect to; for clients that take them at the start
-	Options []string         // more arguments (shoal, aria2) or settings "name=value" (libtorrent)
+	Options []string         // more arguments (shoal, aria2) or settings "name=value" (libtorrent, transmission)
 	Find    Find             // how it may find peers by itself
 	Magnet  string           // the link that a leecher gets instead of the torrent file; "": that
 	Host    *Host            // where it runs; nil: in the private network itself

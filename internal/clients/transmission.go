@@ -6,16 +6,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Transmission is transmission-daemon. It cannot be told to connect to a peer, leaves
 // empty files out, seeds at a flat 12 MiB/s a peer and refuses peers at 127/8.
+// Job.Options are entries of settings.json, "name=value".
 type Transmission struct{}
 
 // Name implements Client.
@@ -55,7 +58,7 @@ func (c Transmission) Start(ctx context.Context, j Job) (Run, error) {
 }
 
 func transmissionSettings(j Job, rpc netip.AddrPort) map[string]any {
-	return map[string]any{
+	out := map[string]any{
 		"bind-address-ipv4":            j.Addr.Addr().String(),
 		"peer-port":                    j.Addr.Port(),
 		"rpc-bind-address":             rpc.Addr().String(),
@@ -82,7 +85,13 @@ func transmissionSettings(j Job, rpc netip.AddrPort) map[string]any {
 		"trash-original-torrent-files": false,
 		"blocklist-enabled":            false,
 	}
+	maps.Copy(out, settingsOf(j.Options))
+	return out
 }
+
+// encrypted reports whether only encrypted peers get an answer, so that a plain
+// handshake can't tell whether there is one.
+func (r *transmissionRun) encrypted() bool { return slices.Contains(r.job.Options, "encryption=2") }
 
 type transmissionRun struct {
 	p       *Proc
@@ -177,7 +186,7 @@ func (r *transmissionRun) Ready(ctx context.Context) error {
 		if r.job.Seed && t.Status != trSeed {
 			return false, errors.New("transmission does not see the payload")
 		}
-		return answers(r.job), nil
+		return r.encrypted() || answers(r.job), nil
 	})
 }
 
