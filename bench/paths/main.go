@@ -64,7 +64,7 @@ func parse() (options, error) {
 	flag.DurationVar(&o.limit, "limit", 20*time.Second, "of one run")
 	flag.StringVar(&o.relay, "relay", "", "only relay: to this address")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the first round")
-	extra := flag.String("shoal", "--transport utp", "more flags for shoal")
+	extra := flag.String("shoal", "--transport utp --encryption off", "more flags for shoal")
 	flag.Parse()
 	o.pairs, o.size, o.flags = strings.Split(*pairs, ","), *mib<<20, strings.Fields(*extra)
 	for _, name := range strings.Split(*profiles, ",") {

@@ -58,10 +58,7 @@ func (b *bench) named(name string) (clients.Client, []string, error) {
 	case "shoal":
 		return clients.Shoal{Bin: os.Getenv("SHOAL_BIN"), Flags: b.opts.flags}, nil, nil
 	case "libtorrent":
-		return clients.Libtorrent{}, []string{
-			"enable_incoming_utp=true", "enable_outgoing_utp=true",
-			"enable_incoming_tcp=false", "enable_outgoing_tcp=false",
-		}, nil
+		return clients.Libtorrent{}, clients.LibtorrentUTP, nil
 	}
 	return nil, nil, fmt.Errorf("no client is named %q", name)
 }

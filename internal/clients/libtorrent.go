@@ -25,6 +25,12 @@ var libtorrentDriver []byte
 // the session, "name=value".
 type Libtorrent struct{}
 
+// LibtorrentUTP are options that have libtorrent speak nothing but uTP.
+var LibtorrentUTP = []string{
+	"enable_incoming_utp=true", "enable_outgoing_utp=true",
+	"enable_incoming_tcp=false", "enable_outgoing_tcp=false",
+}
+
 // Name implements Client.
 func (Libtorrent) Name() string { return "libtorrent" }
 
