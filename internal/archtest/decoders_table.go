@@ -5,7 +5,7 @@ package archtest
 var decoders = DecoderTable{
 	Packages: []string{
 		"bencode", "metainfo", "wire", "internal/bits", "internal/ipclass", "pex", "lsd", "dht", "tracker",
-		"tracker/server", "transport", "transport/mse", "transport/utp", "storage", "engine",
+		"tracker/server", "transport", "transport/mse", "transport/utp", "transport/utpnative", "storage", "engine",
 	},
 	Fuzzed: map[string]string{
 		"bencode.Parse":       "FuzzParse",
@@ -71,6 +71,7 @@ var decoders = DecoderTable{
 
 		"transport/utp.Parse":           "FuzzParse",
 		"transport/utp.Machine.Receive": "FuzzMachine",
+		"transport/utpnative.newMux":    "FuzzMux",
 
 		"storage.readState":   "FuzzReadState",
 		"storage.parseRecord": "FuzzReadRecords",
