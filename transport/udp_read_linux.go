@@ -58,7 +58,7 @@ func (in *inbox) refill(i int) {
 }
 
 // receive fills the inbox with what is there, without waiting.
-func (in *inbox) receive(fd int) (int, error) {
+func (in *inbox) receive(fd int) (int, syscall.Errno) {
 	for i := range in.messages {
 		h := &in.messages[i].hdr
 		h.Namelen, h.Flags = unix.SizeofSockaddrInet6, 0
@@ -66,13 +66,9 @@ func (in *inbox) receive(fd int) (int, error) {
 	}
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.messages[0])), readBatch, unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-			continue
+		if errno != unix.EINTR {
+			return int(n), errno
 		}
-		return 0, errno
 	}
 }
 
@@ -123,15 +119,15 @@ func (r *intake) try(fd uintptr) bool {
 	if r.in == nil {
 		r.in = inboxes.Get().(*inbox)
 	}
-	n, err := r.in.receive(int(fd))
-	switch err {
-	case nil:
+	n, errno := r.in.receive(int(fd))
+	switch errno {
+	case 0:
 		r.n = n
 	case unix.EAGAIN:
 		r.idle()
 		return false
 	default:
-		r.err = os.NewSyscallError("recvmmsg", err)
+		r.err = os.NewSyscallError("recvmmsg", errno)
 	}
 	return true
 }
