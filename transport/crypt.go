@@ -12,7 +12,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/wire"
 )
@@ -199,17 +198,12 @@ func (e Env) machine(info Info, notPlain error) *mse.Machine {
 	if !errors.Is(notPlain, wire.ErrNotBitTorrent) {
 		return nil
 	}
-	in, ok := e.Incoming(entropy(), func() bool { return e.Keys.Admit(info.Remote.Addr(), sinceStart()) })
+	in, ok := e.Incoming(entropy(), func() bool { return e.Keys.admitNow(info.Remote.Addr()) })
 	if !ok {
 		return nil
 	}
 	return in.Start()
 }
-
-// started is the zero of the clock by which handshakes are limited.
-var started = time.Now()
-
-func sinceStart() actor.Time { return actor.Time(time.Since(started)) }
 
 // readFirst reads a plain handshake. It looks at the bytes as they come: with those
 // that belong to no such handshake it ends, and returns them.

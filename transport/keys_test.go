@@ -2,9 +2,12 @@ package transport
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/transport/mse"
 )
@@ -69,5 +72,29 @@ func BenchmarkKeysFind(b *testing.B) {
 		if _, ok := k.Find(req2); !ok {
 			b.Fatal("not found")
 		}
+	}
+}
+
+// Actors' time and that of sockets may lie far apart: neither makes the other's
+// allowance smaller.
+func TestAdmitHasTwoClocks(t *testing.T) {
+	var k Keys
+	a := netip.MustParseAddr("192.0.2.1")
+	for range 50 {
+		if !k.Admit(a, actor.Time(100*time.Hour)) {
+			t.Fatal("an actor is refused")
+		}
+	}
+	for range 50 {
+		if !k.admitNow(a) {
+			t.Fatal("a pump is refused")
+		}
+	}
+	n := 50
+	for k.Admit(a, actor.Time(100*time.Hour)) {
+		n++
+	}
+	if n != 128 {
+		t.Errorf("%d at once, want 128", n)
 	}
 }
