@@ -40,6 +40,22 @@ type options struct {
 	out           string
 	json          string
 	shoalFlags    []string
+	encryption    encryption
+}
+
+// encryption is how shoal and libtorrent are made to agree on a method.
+type encryption struct{ shoal, libtorrent []string }
+
+var encryptions = map[string]encryption{
+	"": {},
+	"rc4": {
+		shoal:      []string{"--transport", "tcp", "--encryption", "require"},
+		libtorrent: []string{"in_enc_policy=0", "out_enc_policy=0", "allowed_enc_level=2"},
+	},
+	"plaintext": {
+		shoal:      []string{"--transport", "tcp", "--encryption", "prefer"},
+		libtorrent: []string{"in_enc_policy=0", "out_enc_policy=0", "allowed_enc_level=1"},
+	},
 }
 
 func main() {
@@ -64,8 +80,15 @@ func parse() options {
 	flag.StringVar(&o.out, "out", "tmpfs", "where output goes: tmpfs (over allocated files) or disk (new files in $TMPDIR)")
 	flag.StringVar(&o.json, "json", "", "also write every run to this file")
 	extra := flag.String("shoal", "", "more flags for shoal's downloads and seeds, such as \"--allocation sparse\"")
+	crypt := flag.String("encryption", "", "rc4 or plaintext: shoal and libtorrent shake hands encrypted, and go on with this")
 	flag.Parse()
 	o.shoalFlags = strings.Fields(*extra)
+	var known bool
+	if o.encryption, known = encryptions[*crypt]; !known {
+		flag.Usage()
+		os.Exit(2)
+	}
+	o.shoalFlags = append(o.shoalFlags, o.encryption.shoal...)
 	o.clients, o.rows = strings.Split(*names, ","), strings.Split(*rows, ",")
 	o.size, o.piece = *mib<<20, *kib<<10
 	if o.json != "" {

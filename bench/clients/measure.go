@@ -116,6 +116,15 @@ func (b *bench) job(seed bool) clients.Job {
 	return j
 }
 
+// jobOf is a job of a client that takes part in a transfer.
+func (b *bench) jobOf(c clients.Client, seed bool) clients.Job {
+	j := b.job(seed)
+	if c.Name() == "libtorrent" {
+		j.Options = b.opts.encryption.libtorrent
+	}
+	return j
+}
+
 // emptySink makes the output ready: new, or allocated and wrong.
 func (b *bench) emptySink() error {
 	if b.opts.out == "disk" {
@@ -133,7 +142,7 @@ func (b *bench) transfer(ctx context.Context, seed, leech clients.Client) (resul
 		return result{}, err
 	}
 	defer os.RemoveAll(filepath.Join(b.lab.Scratch, "run"))
-	seedJob, leechJob := b.job(true), b.job(false)
+	seedJob, leechJob := b.jobOf(seed, true), b.jobOf(leech, false)
 	to, err := leech.Start(ctx, b.checking(leech, leechJob))
 	if err != nil {
 		return result{}, err
