@@ -1,177 +1,174 @@
 package interop
 
 import (
-	"bytes"
+	"context"
+	"fmt"
 	"net/netip"
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clients"
 )
 
-// Settings of libtorrent: encrypted connections only, in both directions.
+// Settings of libtorrent: pe_forced is 0, pe_disabled 2; pe_plaintext 1, pe_rc4 2.
 var (
-	ltForced    = []string{"in_enc_policy=0", "out_enc_policy=0"}
-	ltRC4       = append(slices.Clone(ltForced), "allowed_enc_level=2", "prefer_rc4=true")
-	ltPlaintext = append(slices.Clone(ltForced), "allowed_enc_level=1")
-	ltBoth      = append(slices.Clone(ltForced), "allowed_enc_level=3")
-	ltDisabled  = []string{"in_enc_policy=2", "out_enc_policy=2"}
+	forced   = []string{"in_enc_policy=0", "out_enc_policy=0"}
+	onlyRC4  = append([]string{"allowed_enc_level=2", "prefer_rc4=true"}, forced...)
+	onlyHead = append([]string{"allowed_enc_level=1"}, forced...)
+	refuses  = []string{"in_enc_policy=2", "out_enc_policy=2"}
 )
 
-// encryptedCase is one client with its settings against shoal with its policy.
-type encryptedCase struct {
-	name    string
-	client  clients.Client
-	options []string
-	policy  string
-	// In the clear after the handshake: then the answer of who was connected to is
-	// seen, which follows the encrypted part.
-	clear bool
-	// dials: it is the other client that connects.
-	dials bool
-}
+// encryptedBy are the transports that know encryption.
+var encryptedBy = []string{"tcp", "utp"}
 
-var encryptedCases = []encryptedCase{
-	{"libtorrent, RC4", clients.Libtorrent{}, ltRC4, "require", false, false},
-	{"libtorrent, RC4, connects", clients.Libtorrent{}, ltRC4, "require", false, true},
-	{"libtorrent, RC4, connects to who allows", clients.Libtorrent{}, ltRC4, "allow", false, true},
-	{"libtorrent, plaintext", clients.Libtorrent{}, ltPlaintext, "prefer", true, false},
-	{"libtorrent, plaintext, connects", clients.Libtorrent{}, ltPlaintext, "prefer", true, true},
-	{"libtorrent, either", clients.Libtorrent{}, ltBoth, "require", false, false},
-	{"libtorrent, either, connects", clients.Libtorrent{}, ltBoth, "require", false, true},
-	{"transmission, required", clients.Transmission{}, []string{"encryption=2"}, "require", false, false},
-	{"transmission, preferred", clients.Transmission{}, []string{"encryption=1"}, "require", false, false},
-	{"transmission, tolerated", clients.Transmission{}, []string{"encryption=0"}, "prefer", true, false},
-	{"shoal", nil, nil, "require", false, false},
-}
-
-// TestEncryption sends a payload in both directions over connections that both sides
-// want encrypted, and looks at what passes: no plain handshake is among it.
+// TestEncryption has clients that refuse plain handshakes, and fetches from them and they
+// from us, whoever connects, by TCP and by uTP.
 func TestEncryption(t *testing.T) {
-	for _, c := range encryptedCases {
-		for _, seeds := range []bool{true, false} {
-			name := c.name + ", shoal fetches"
-			if !seeds {
-				name = c.name + ", shoal seeds"
+	for _, c := range []struct {
+		them   end
+		policy string // ours
+		method string
+	}{
+		{end{clients.Libtorrent{}, onlyRC4}, "require", "rc4"},
+		{end{clients.Libtorrent{}, onlyRC4}, "allow", "rc4"},
+		{end{clients.Libtorrent{}, onlyHead}, "prefer", "plaintext"},
+		{end{clients.Transmission{}, []string{"encryption=2"}}, "require", "rc4"},
+	} {
+		for _, by := range encryptedBy {
+			us := end{shoal, []string{"--encryption", c.policy, "--transport", by}}
+			for _, m := range directions(us, end{c.them.Client, append(transportOptions(c.them.Client, by), c.them.options...)}) {
+				t.Run(fmt.Sprintf("%s, %s by %s under %s", m.name(), c.method, by, c.policy), func(t *testing.T) {
+					t.Parallel()
+					m.stage, m.f = newStage(t, time.Minute), mustFixture(t, small)
+					plain := m.transferAll()
+					m.wantWay(by + " " + c.method)
+					first := c.policy == "allow" && m.dialler.Name() == shoal.Name() // of our attempts is plain
+					if c.method == "rc4" && !first && len(plain) > 0 {
+						t.Errorf("a plain handshake was on the wire: %v", plain[0])
+					}
+				})
 			}
-			t.Run(name, func(t *testing.T) {
+		}
+	}
+}
+
+// transportOptions let a client use one transport where it can be told so.
+func transportOptions(c clients.Client, by string) []string {
+	switch {
+	case by == "tcp":
+		return nil // nobody does more by itself
+	case c.Name() == "libtorrent":
+		return utpLibtorrent
+	}
+	return utpTransmission
+}
+
+// TestEncryptionRequired meets a client that knows no encryption. Nothing in the clear is
+// ever said by a shoal that requires it; one that prefers it comes back without.
+func TestEncryptionRequired(t *testing.T) {
+	for _, by := range encryptedBy {
+		us := func(policy string) end {
+			return end{shoal, []string{"--encryption", policy, "--transport", by}}
+		}
+		lt := clients.Libtorrent{}
+		for _, m := range directions(us("require"), end{lt, append(transportOptions(lt, by), refuses...)}) {
+			t.Run("require, "+m.name()+" by "+by, func(t *testing.T) {
 				t.Parallel()
-				s := newStage(t, time.Minute)
-				s.encrypted(c, seeds)
+				m.stage, m.f = newStage(t, time.Minute), mustFixture(t, small)
+				m.wantNothing(3 * time.Second)
+			})
+		}
+		for _, m := range directions(us("prefer"), end{lt, append(transportOptions(lt, by), refuses...)}) {
+			t.Run("prefer, "+m.name()+" by "+by, func(t *testing.T) {
+				t.Parallel()
+				m.stage, m.f = newStage(t, time.Minute), mustFixture(t, small)
+				if plain := m.transferAll(); len(plain) == 0 {
+					t.Error("no plain handshake was on the wire: the capture sees nothing")
+				}
+				m.wantWay(by)
+			})
+		}
+		for _, m := range directions(us("off"), end{lt, append(transportOptions(lt, by), onlyRC4...)}) {
+			t.Run("off, "+m.name()+" by "+by, func(t *testing.T) {
+				t.Parallel()
+				m.stage, m.f = newStage(t, time.Minute), mustFixture(t, small)
+				m.wantNoTransfer(3 * time.Second)
 			})
 		}
 	}
 }
 
-// plainHandshake is how every connection begins that is not encrypted (BEP 3).
-var plainHandshake = []byte("\x13BitTorrent protocol")
-
-// sniffPlain looks for plain handshakes from and to these addresses.
-func (s *stage) sniffPlain(addrs ...netip.Addr) *clients.Sniffer {
-	wire, err := clients.Sniff(func(p clients.Packet) bool {
-		return (slices.Contains(addrs, p.From.Addr()) || slices.Contains(addrs, p.To.Addr())) &&
-			bytes.Contains(p.Payload, plainHandshake)
-	})
-	s.must(err)
-	return wire
-}
-
-// encrypted runs one case; theirs says that the other client has the payload.
-func (s *stage) encrypted(c encryptedCase, theirs bool) {
-	f := mustFixture(s.T, small)
-	tor := s.torrent(f, 64<<10)
-	seed, leech := s.seedJob("seed", f, tor), s.leechJob("leech", tor)
-	ours, other := &leech, &seed
-	if !theirs {
-		ours, other = other, ours
-	}
-	ours.Options = []string{"--transport", "tcp", "--encryption", c.policy}
-	other.Options = c.options
-	if c.client == nil {
-		c.client, other.Options = shoal, ours.Options
-	}
-	runs := map[*clients.Job]clients.Run{}
-	wire := s.sniffPlain(seed.Addr.Addr(), leech.Addr.Addr())
-	began := time.Now()
-	if c.dials {
-		runs[ours] = s.ready(shoal, *ours)
-		runs[other] = s.ready(c.client, *other)
-		s.must(runs[other].Dial(s.ctx, ours.Addr))
-	} else {
-		runs[other] = s.ready(c.client, *other)
-		ours.Peers = []netip.AddrPort{other.Addr}
-		if c.client.Name() == "transmission" && !slices.Contains(other.Options, "encryption=2") {
-			wire.Stop() // it was asked in the clear whether it is there
-			wire, began = s.sniffPlain(seed.Addr.Addr(), leech.Addr.Addr()), time.Now()
+// wantNoTransfer lets both try for a while, in which nothing may be transferred. It
+// returns the plain handshakes that were seen.
+func (m *meeting) wantNoTransfer(d time.Duration) []clients.Packet {
+	m.Helper()
+	m.begin()
+	ctx, cancel := context.WithTimeout(m.ctx, d)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, err := m.look(); err != nil {
+			m.Fatal(err)
 		}
-		runs[ours] = s.run(shoal, *ours)
+		<-time.After(100 * time.Millisecond)
 	}
-	s.must(clients.WaitDone(s.ctx, runs[&leech]))
-	s.Logf("%.1f s", time.Since(began).Seconds())
-	s.must(f.Compare(seed.Data, leech.Data, c.client.Name() == "transmission"))
-	s.judgeHandshakes(wire.Stop(), c)
-}
-
-// judgeHandshakes: nothing in the clear passes; or, where that was agreed upon, only
-// the answer to an encrypted handshake.
-func (s *stage) judgeHandshakes(seen []clients.Packet, c encryptedCase) {
-	s.Helper()
-	begins := 0
-	for _, p := range seen {
-		if bytes.HasPrefix(p.Payload, plainHandshake) && !c.clear {
-			begins++
-			s.Errorf("a plain handshake: %v", p)
+	for _, r := range []clients.Run{m.from, m.to} {
+		st, err := r.Status(m.ctx)
+		m.must(err)
+		if st.Down > 0 || st.Up > 0 {
+			m.Errorf("%s has received %d and sent %d bytes", r.Proc().Name, st.Down, st.Up)
 		}
 	}
-	if !c.clear && len(seen) > begins {
-		s.Errorf("%d packets contain one", len(seen)-begins)
+	m.from.Stop()
+	m.to.Stop()
+	return append(m.tcp.Stop(), m.udp.Stop()...)
+}
+
+// wantNothing is wantNoTransfer with a shoal that says nothing in the clear. There must
+// have been an attempt.
+func (m *meeting) wantNothing(d time.Duration) {
+	m.Helper()
+	plain := m.wantNoTransfer(d)
+	ours := m.fromJob.Addr
+	if m.leech.Name() == shoal.Name() {
+		ours = m.toJob.Addr
 	}
-	if c.clear && len(seen) == 0 {
-		s.Error("it was not in the clear")
+	for _, p := range plain {
+		if p.From.Addr() == ours.Addr() {
+			m.Errorf("a plain handshake of ours was on the wire: %v", p)
+		}
+	}
+	if len(m.segments) == 0 && m.dgram == 0 {
+		m.Error("nobody has tried: the test shows nothing")
 	}
 }
 
-// TestRequireMeetsPlain: who requires encryption and who refuses it do not come
-// together, and not even a plain handshake of shoal's is seen.
-func TestRequireMeetsPlain(t *testing.T) {
-	for _, dials := range []bool{false, true} {
-		name := "shoal connects"
-		if dials {
-			name = "libtorrent connects"
-		}
-		t.Run(name, func(t *testing.T) {
+// TestEncryptionReason: who can't reach anybody for a lack of encryption is told so.
+func TestEncryptionReason(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		them   []string
+		want   string
+	}{
+		{"off", onlyRC4, "--encryption"},
+		{"require", refuses, "encrypt"},
+	} {
+		t.Run(c.policy, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, time.Minute)
 			f := mustFixture(t, small)
-			tor := s.torrent(f, 64<<10)
-			seed, leech := s.seedJob("seed", f, tor), s.leechJob("leech", tor)
-			seed.Options = ltDisabled
-			leech.Options = []string{"--transport", "tcp", "--encryption", "require"}
-			wire := s.sniffPlain(leech.Addr.Addr())
-			from := s.ready(clients.Libtorrent{}, seed)
-			if !dials {
-				leech.Peers = []netip.AddrPort{seed.Addr}
-			}
-			to := s.shoalRun(shoal, leech)
-			s.must(to.Ready(s.ctx))
-			if dials {
-				s.must(from.Dial(s.ctx, leech.Addr))
-			}
-			time.Sleep(watchAfter) // what is to be seen is that nothing comes
-			theirs := 0
-			for _, p := range wire.Stop() {
-				if p.From.Addr() == leech.Addr.Addr() {
-					t.Errorf("shoal says %v", p)
-				} else {
-					theirs++
-				}
-			}
-			if dials && theirs == 0 {
-				t.Error("libtorrent has not tried")
-			}
-			if st, err := to.Status(s.ctx); err != nil || st.Have > 0 {
-				t.Errorf("fetched %d bytes (%v)", st.Have, err)
+			tor := s.torrent(f, 256<<10)
+			from, to := s.seedJob("seed", f, tor), s.leechJob("leech", tor)
+			from.Options = c.them
+			s.ready(clients.Libtorrent{}, from)
+			to.Peers, to.Options = []netip.AddrPort{from.Addr}, []string{"--encryption", c.policy, "--transport", "tcp", "--timeout", "4s"}
+			r := s.shoalRun(downloader(), to)
+			code, err := r.Wait(s.ctx)
+			s.must(err)
+			said := r.Last("error").Raw + r.Last("diagnosis").Raw
+			t.Logf("exit %d: %s", code, said)
+			if code == 0 || !strings.Contains(said, c.want) {
+				t.Errorf("exit %d, and %q does not say %q", code, said, c.want)
 			}
 		})
 	}

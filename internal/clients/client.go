@@ -91,6 +91,9 @@ type Status struct {
 	Down, Up int64 // payload bytes of this run
 	Bans     int   // peers it has banned, where it says so
 	Failed   int   // pieces that did not match their hash, where it says so
+	// Ways are the manners in which it has been connected, where it says so: "tcp" or
+	// "utp", and behind a space "rc4", or "plaintext" if only the handshake was encrypted.
+	Ways []string
 }
 
 // ErrCannotDial says that a client takes its peers only from trackers.

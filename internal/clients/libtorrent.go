@@ -120,6 +120,7 @@ func (r *libtorrentRun) ask(ctx context.Context, req map[string]any) (Status, er
 		Done           bool
 		Have, Down, Up int64
 		Bans, Failed   int
+		Ways           []string
 		Error          string
 	}
 	if err := json.Unmarshal(line, &a); err != nil {
@@ -128,7 +129,8 @@ func (r *libtorrentRun) ask(ctx context.Context, req map[string]any) (Status, er
 	if a.Error != "" {
 		return Status{}, errors.New("libtorrent: " + a.Error)
 	}
-	return Status{Done: a.Done, Have: a.Have, Down: a.Down, Up: a.Up, Bans: a.Bans, Failed: a.Failed}, nil
+	return Status{Done: a.Done, Have: a.Have, Down: a.Down, Up: a.Up, Bans: a.Bans, Failed: a.Failed,
+		Ways: a.Ways}, nil
 }
 
 func (r *libtorrentRun) Ready(ctx context.Context) error {

@@ -75,12 +75,14 @@ for name in ("dht", "pex", "lsd"):
         atp.flags |= getattr(lt.torrent_flags, "disable_" + name)
 handle = ses.add_torrent(atp)
 
+UTP_SOCKET = 1 << 17  # peer_info.utp_socket, which Python was not given
+
 checking = (
     lt.torrent_status.checking_files,
     lt.torrent_status.checking_resume_data,
     lt.torrent_status.queued_for_checking,
 )
-seen = {"bans": 0, "failed": 0, "error": "", "listens": False, "flushed": False}
+seen = {"bans": 0, "failed": 0, "error": "", "listens": False, "flushed": False, "ways": set()}
 
 
 def drain():
@@ -115,8 +117,22 @@ def done():
     return handle.status().is_seeding
 
 
+def look():
+    """Takes note of how peers are connected."""
+    for p in handle.get_peer_info():
+        if p.flags & (lt.peer_info.connecting | lt.peer_info.handshake):
+            continue
+        way = "utp" if p.flags & UTP_SOCKET else "tcp"
+        if p.flags & lt.peer_info.rc4_encrypted:
+            way += " rc4"
+        elif p.flags & lt.peer_info.plaintext_encrypted:
+            way += " plaintext"
+        seen["ways"].add(way)
+
+
 def answer():
     drain()
+    look()
     s = handle.status()
     return {
         "done": s.is_seeding,
@@ -127,6 +143,7 @@ def answer():
         "failed": seen["failed"],
         "error": seen["error"],
         "peers": s.num_peers,
+        "ways": sorted(seen["ways"]),
         "at": time.monotonic(),
     }
 

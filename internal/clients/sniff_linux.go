@@ -12,11 +12,12 @@ import (
 	"time"
 )
 
-// Packet is a datagram or a segment of TCP that was on the wire.
+// Packet is a datagram or a segment of TCP that was on the wire, perhaps an empty one.
 type Packet struct {
 	At       time.Time // by the kernel's clock
 	From, To netip.AddrPort
 	UDP      bool
+	Flags    byte // of TCP
 	Payload  []byte
 }
 
@@ -27,9 +28,10 @@ func (p Packet) String() string {
 
 // Sniffer sees all packets of the private network and of its segments.
 type Sniffer struct {
-	fd   int
-	keep func(Packet) bool
-	done chan struct{}
+	fd    int
+	keep  func(Packet) bool
+	done  chan struct{} // closed to end it
+	ended chan struct{}
 
 	mu   sync.Mutex
 	seen []Packet
@@ -39,7 +41,41 @@ type Sniffer struct {
 const soTimestampNS = 35 // SO_TIMESTAMPNS
 
 // Sniff begins to look, and keeps the packets that match.
-func Sniff(keep func(Packet) bool) (*Sniffer, error) {
+func Sniff(keep func(Packet) bool) (*Sniffer, error) { return sniff(nil, keep) }
+
+// SniffTCP is Sniff of nothing but TCP between two IPv4 addresses. The kernel sorts the
+// others out, so that none is missed for lack of time.
+func SniffTCP(a, b netip.Addr, keep func(Packet) bool) (*Sniffer, error) {
+	return sniff(between(a, b, syscall.IPPROTO_TCP), keep)
+}
+
+// SniffUDP is Sniff of nothing but the UDP between two IPv4 addresses.
+func SniffUDP(a, b netip.Addr, keep func(Packet) bool) (*Sniffer, error) {
+	return sniff(between(a, b, syscall.IPPROTO_UDP), keep)
+}
+
+// between is the kernel's filter for a protocol between two addresses, in Ethernet frames.
+func between(a, b netip.Addr, proto uint32) []syscall.SockFilter {
+	word := func(x netip.Addr) uint32 { v := x.As4(); return binary.BigEndian.Uint32(v[:]) }
+	load := func(size uint16, at uint32) syscall.SockFilter {
+		return syscall.SockFilter{Code: syscall.BPF_LD | size | syscall.BPF_ABS, K: at}
+	}
+	equal := func(k uint32, yes, no uint8) syscall.SockFilter {
+		return syscall.SockFilter{Code: syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K, Jt: yes, Jf: no, K: k}
+	}
+	const etherType, ipProto, ipFrom, ipTo = 12, 14 + 9, 14 + 12, 14 + 16
+	return []syscall.SockFilter{
+		load(syscall.BPF_H, etherType), equal(0x0800, 0, 9),
+		load(syscall.BPF_B, ipProto), equal(proto, 0, 7),
+		load(syscall.BPF_W, ipFrom), equal(word(a), 0, 2),
+		load(syscall.BPF_W, ipTo), equal(word(b), 4, 3),
+		equal(word(b), 0, 2), load(syscall.BPF_W, ipTo), equal(word(a), 1, 0),
+		{Code: syscall.BPF_RET | syscall.BPF_K},
+		{Code: syscall.BPF_RET | syscall.BPF_K, K: 1 << 18},
+	}
+}
+
+func sniff(filter []syscall.SockFilter, keep func(Packet) bool) (*Sniffer, error) {
 	const everything = 0x0300 // ETH_P_ALL in network order
 	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, everything)
 	if err != nil {
@@ -56,29 +92,43 @@ func Sniff(keep func(Packet) bool) (*Sniffer, error) {
 			return nil, fmt.Errorf("packet socket: %w", err)
 		}
 	}
-	s := &Sniffer{fd: fd, keep: keep, done: make(chan struct{})}
+	if filter != nil {
+		if err := syscall.AttachLsf(fd, filter); err != nil {
+			_ = syscall.Close(fd)
+			return nil, fmt.Errorf("packet filter: %w", err)
+		}
+	}
+	s := &Sniffer{fd: fd, keep: keep, done: make(chan struct{}), ended: make(chan struct{})}
 	go s.run()
 	return s, nil
 }
 
 func (s *Sniffer) run() {
 	buf, oob := make([]byte, 1<<17), make([]byte, 256)
+	defer close(s.ended)
+	defer syscall.Close(s.fd)
+	var until time.Time // once it is to end: what came later is left
 	for {
-		select {
-		case <-s.done:
-			_ = syscall.Close(s.fd)
-			return
-		default:
+		if until.IsZero() {
+			select {
+			case <-s.done:
+				until = time.Now()
+			default:
+			}
 		}
 		n, m, _, _, err := syscall.Recvmsg(s.fd, buf, oob, 0)
+		at := stampOf(oob[:m])
+		if !until.IsZero() && (err != nil || at.After(until)) {
+			return
+		}
 		if err != nil {
 			continue // nothing came for a while
 		}
 		p, ok := parsePacket(buf[:n])
-		if !ok || len(p.Payload) == 0 {
+		if !ok {
 			continue
 		}
-		p.At = stampOf(oob[:m])
+		p.At = at
 		s.mu.Lock()
 		s.all++
 		if s.keep(p) {
@@ -89,9 +139,10 @@ func (s *Sniffer) run() {
 	}
 }
 
-// Stop ends the looking and returns what was kept.
+// Stop ends the looking and returns what was kept of all that was on the wire by now.
 func (s *Sniffer) Stop() []Packet {
 	close(s.done)
+	<-s.ended
 	return s.Seen()
 }
 
@@ -136,7 +187,7 @@ func parsePacket(b []byte) (p Packet, ok bool) {
 	}
 	head := 8
 	if proto == syscall.IPPROTO_TCP && len(b) >= 20 {
-		head = int(b[12]>>4) * 4
+		head, p.Flags = int(b[12]>>4)*4, b[13]
 	} else if proto != syscall.IPPROTO_UDP {
 		return p, false
 	}
@@ -148,6 +199,13 @@ func parsePacket(b []byte) (p Packet, ok bool) {
 	p.UDP, p.Payload = proto == syscall.IPPROTO_UDP, b[head:]
 	return p, true
 }
+
+// The flags of TCP, RFC 9293 section 3.1.
+const (
+	SYN = 1 << 1
+	RST = 1 << 2
+	ACK = 1 << 4
+)
 
 // Names reports whether a packet names a torrent: by the 20 bytes of its info-hash, or
 // in hexadecimal.

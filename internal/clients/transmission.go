@@ -49,7 +49,7 @@ func (c Transmission) Start(ctx context.Context, j Job) (Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &transmissionRun{p: p, url: "http://" + rpc.String() + "/transmission/rpc", job: j}
+	r := &transmissionRun{p: p, url: "http://" + rpc.String() + "/transmission/rpc", job: j, ways: map[string]bool{}}
 	if err := r.add(ctx); err != nil {
 		p.Kill()
 		return nil, err
@@ -98,6 +98,8 @@ type transmissionRun struct {
 	url     string
 	session string // the token against forged requests
 	job     Job
+
+	ways map[string]bool // Status.Ways
 }
 
 // rpc makes one request; the first one learns the session token.
@@ -148,6 +150,11 @@ const (
 	trSeed     = 6
 )
 
+type transmissionPeer struct {
+	Address            string
+	IsEncrypted, IsUTP bool
+}
+
 type transmissionTorrent struct {
 	Status        int
 	LeftUntilDone int64
@@ -156,6 +163,7 @@ type transmissionTorrent struct {
 	DownloadedEver,
 	UploadedEver,
 	CorruptEver int64
+	Peers       []transmissionPeer
 	Error       int
 	ErrorString string
 }
@@ -163,7 +171,7 @@ type transmissionTorrent struct {
 func (r *transmissionRun) torrent(ctx context.Context) (transmissionTorrent, error) {
 	var out struct{ Torrents []transmissionTorrent }
 	err := r.rpc(ctx, "torrent-get", map[string]any{"fields": []string{"status", "leftUntilDone", "haveValid",
-		"sizeWhenDone", "downloadedEver", "uploadedEver", "corruptEver", "error", "errorString"}}, &out)
+		"sizeWhenDone", "downloadedEver", "uploadedEver", "corruptEver", "peers", "error", "errorString"}}, &out)
 	if err != nil {
 		return transmissionTorrent{}, err
 	}
@@ -186,7 +194,10 @@ func (r *transmissionRun) Ready(ctx context.Context) error {
 		if r.job.Seed && t.Status != trSeed {
 			return false, errors.New("transmission does not see the payload")
 		}
-		return r.encrypted() || answers(r.job), nil
+		if r.encrypted() {
+			return listening(r.job.Addr), nil
+		}
+		return answers(r.job), nil
 	})
 }
 
@@ -198,7 +209,20 @@ func (r *transmissionRun) Status(ctx context.Context) (Status, error) {
 	if t.CorruptEver > 0 {
 		failed = 1
 	}
-	return Status{Done: err == nil && t.SizeWhenDone > 0 && t.LeftUntilDone == 0 && t.Status == trSeed,
+	for _, p := range t.Peers {
+		if p.Address == network.Addr().Next().String() {
+			continue // it was us who knocked, see answers
+		}
+		way := "tcp"
+		if p.IsUTP {
+			way = "utp"
+		}
+		if p.IsEncrypted {
+			way += " rc4"
+		}
+		r.ways[way] = true
+	}
+	return Status{Ways: slices.Sorted(maps.Keys(r.ways)), Done: err == nil && t.SizeWhenDone > 0 && t.LeftUntilDone == 0 && t.Status == trSeed,
 		Have: t.HaveValid, Down: t.DownloadedEver, Up: t.UploadedEver, Failed: failed}, err
 }
 
