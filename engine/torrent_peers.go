@@ -344,7 +344,9 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	delete(t.swarm.byID, p.id)
 	t.swarm.list = slices.DeleteFunc(t.swarm.list, func(q *peerEntry) bool { return q == p })
 	t.noteAddress(c.Now(), p, m.exit.Err)
+	hint := ""
 	if p.dialing {
+		hint = t.cfg.ways.hint(wayFailureOf(m.exit.Err))
 		t.dialEnded(c, p, false)
 	} else {
 		t.cfg.governor.Tell(lostPeer{c.ID()})
@@ -357,7 +359,7 @@ func (t *torrent) onPeerDown(c *actor.Ctx[torrentMsg], m peerDown) {
 	if p.live {
 		t.cfg.emit.Tell(Event{Kind: PeerGone, Hash: t.cfg.hash, Addr: p.addr, Err: m.exit.Err})
 	} else if m.exit.Err != nil {
-		t.swarm.noteFailure(failureOf(p.addr, m.exit.Err))
+		t.swarm.noteFailure(failureOf(p.addr, m.exit.Err) + hint)
 	}
 	t.maybeEnd(c)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"math/bits"
+	"slices"
 
 	"github.com/shoal-bt/shoal/transport"
 	"github.com/shoal-bt/shoal/transport/mse"
@@ -103,6 +104,21 @@ func (w ways) onFailure(m *wayMemory, x way, f wayFailure) (another bool) {
 
 // onSuccess remembers the way that has worked.
 func (w ways) onSuccess(m *wayMemory, x way) { *m = wayMemory{works: uint8(w.index(x)) + 1} }
+
+// hint says what may be the matter with a remote to which no way has led, where the
+// policy leaves some out, to be said behind the failure; "" if there is nothing to say.
+func (w ways) hint(f wayFailure) string {
+	encrypted := func(x way) bool { return x.encrypted }
+	switch {
+	case f != noHandshake:
+		return ""
+	case !slices.ContainsFunc(w, encrypted):
+		return "; perhaps it wants encryption, which is off here"
+	case !slices.ContainsFunc(w, func(x way) bool { return !x.encrypted }):
+		return "; perhaps it knows no encryption, which is required here"
+	}
+	return ""
+}
 
 // underway reports whether some of the ways were tried in vain and others are left.
 func (m wayMemory) underway() bool { return m.failed != 0 }

@@ -83,3 +83,24 @@ func TestWaysAreBounded(t *testing.T) {
 		t.Error("all have failed, and yet some are thought to be left")
 	}
 }
+
+// TestWaysHint: who uses plain or encrypted connections alone is told that this may be why
+// there are none, but not where nobody answers at all.
+func TestWaysHint(t *testing.T) {
+	for _, c := range []struct {
+		kinds []bool
+		f     wayFailure
+		want  string
+	}{
+		{[]bool{false}, noHandshake, "wants encryption"},
+		{[]bool{true}, noHandshake, "knows no encryption"},
+		{[]bool{true, false}, noHandshake, ""},
+		{[]bool{false}, nobodyThere, ""},
+		{[]bool{true}, noUse, ""},
+	} {
+		got := newWays(2, c.kinds...).hint(c.f)
+		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%v, %v: %q, want %q", c.kinds, c.f, got, c.want)
+		}
+	}
+}

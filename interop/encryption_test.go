@@ -150,8 +150,8 @@ func TestEncryptionReason(t *testing.T) {
 		them   []string
 		want   string
 	}{
-		{"off", onlyRC4, "--encryption"},
-		{"require", refuses, "encrypt"},
+		{"off", onlyRC4, "perhaps it wants encryption"},
+		{"require", refuses, "perhaps it knows no encryption"},
 	} {
 		t.Run(c.policy, func(t *testing.T) {
 			t.Parallel()

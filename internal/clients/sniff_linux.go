@@ -76,8 +76,8 @@ func between(a, b netip.Addr, proto uint32) []syscall.SockFilter {
 }
 
 func sniff(filter []syscall.SockFilter, keep func(Packet) bool) (*Sniffer, error) {
-	const everything = 0x0300 // ETH_P_ALL in network order
-	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, everything)
+	// It hears nothing before it has its filter.
+	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
@@ -93,10 +93,15 @@ func sniff(filter []syscall.SockFilter, keep func(Packet) bool) (*Sniffer, error
 		}
 	}
 	if filter != nil {
-		if err := syscall.AttachLsf(fd, filter); err != nil {
-			_ = syscall.Close(fd)
-			return nil, fmt.Errorf("packet filter: %w", err)
-		}
+		err = syscall.AttachLsf(fd, filter)
+	}
+	if err == nil {
+		const everything = 0x0300 // ETH_P_ALL in network order
+		err = syscall.Bind(fd, &syscall.SockaddrLinklayer{Protocol: everything})
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return nil, fmt.Errorf("packet filter: %w", err)
 	}
 	s := &Sniffer{fd: fd, keep: keep, done: make(chan struct{}), ended: make(chan struct{})}
 	go s.run()
