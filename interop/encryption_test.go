@@ -16,14 +16,12 @@ var (
 	forced   = []string{"in_enc_policy=0", "out_enc_policy=0"}
 	onlyRC4  = append([]string{"allowed_enc_level=2", "prefer_rc4=true"}, forced...)
 	onlyHead = append([]string{"allowed_enc_level=1"}, forced...)
+	either   = append([]string{"allowed_enc_level=3"}, forced...)
 	refuses  = []string{"in_enc_policy=2", "out_enc_policy=2"}
 )
 
-// encryptedBy are the transports that know encryption.
-var encryptedBy = []string{"tcp", "utp"}
-
-// TestEncryption has clients that refuse plain handshakes, and fetches from them and they
-// from us, whoever connects, by TCP and by uTP.
+// TestEncryption has clients that refuse plain handshakes, or like others better, and
+// fetches from them and they from us, whoever connects, by TCP and by uTP.
 func TestEncryption(t *testing.T) {
 	for _, c := range []struct {
 		them   end
@@ -33,23 +31,72 @@ func TestEncryption(t *testing.T) {
 		{end{clients.Libtorrent{}, onlyRC4}, "require", "rc4"},
 		{end{clients.Libtorrent{}, onlyRC4}, "allow", "rc4"},
 		{end{clients.Libtorrent{}, onlyHead}, "prefer", "plaintext"},
+		{end{clients.Libtorrent{}, either}, "require", "rc4"},
 		{end{clients.Transmission{}, []string{"encryption=2"}}, "require", "rc4"},
 	} {
-		for _, by := range encryptedBy {
+		for _, by := range []string{"tcp", "utp"} {
 			us := end{shoal, []string{"--encryption", c.policy, "--transport", by}}
 			for _, m := range directions(us, end{c.them.Client, append(transportOptions(c.them.Client, by), c.them.options...)}) {
-				t.Run(fmt.Sprintf("%s, %s by %s under %s", m.name(), c.method, by, c.policy), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s, %s %s by %s", m.name(), c.policy, c.method, by), func(t *testing.T) {
 					t.Parallel()
 					m.stage, m.f = newStage(t, time.Minute), mustFixture(t, small)
 					plain := m.transferAll()
 					m.wantWay(by + " " + c.method)
-					first := c.policy == "allow" && m.dialler.Name() == shoal.Name() // of our attempts is plain
-					if c.method == "rc4" && !first && len(plain) > 0 {
-						t.Errorf("a plain handshake was on the wire: %v", plain[0])
-					}
+					m.judgeHandshakes(plain, c.policy, c.method)
 				})
 			}
 		}
+	}
+}
+
+// TestEncryptionChosen: who can do without encryption is connected to by what both like.
+func TestEncryptionChosen(t *testing.T) {
+	for _, c := range []struct {
+		encryption  string // transmission's
+		policy      string // ours
+		way, method string
+	}{
+		{"1", "require", "tcp rc4", "rc4"},  // it prefers encryption
+		{"0", "require", "tcp rc4", "rc4"},  // it tolerates it
+		{"0", "prefer", "tcp", "plaintext"}, // and does not call it so
+		{"0", "off", "tcp", "none"},
+	} {
+		us := end{shoal, []string{"--encryption", c.policy, "--transport", "tcp"}}
+		for _, m := range directions(us, end{clients.Transmission{}, []string{"encryption=" + c.encryption}})[:2] {
+			t.Run(fmt.Sprintf("%s, %s and %s", m.name(), c.policy, c.encryption), func(t *testing.T) {
+				t.Parallel()
+				m.stage, m.f = newStage(t, time.Minute), mustFixture(t, small)
+				plain := m.transferAll()
+				m.wantWay(c.way)
+				m.judgeHandshakes(plain, c.policy, c.method)
+			})
+		}
+	}
+}
+
+// TestEncryptionSelf is shoal with itself.
+func TestEncryptionSelf(t *testing.T) {
+	for _, by := range []string{"tcp", "utp"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			us := end{shoal, []string{"--encryption", "require", "--transport", by}}
+			m := meeting{stage: newStage(t, time.Minute), f: mustFixture(t, small), seed: us, leech: us, dialler: shoal}
+			m.judgeHandshakes(m.transferAll(), "require", "rc4")
+		})
+	}
+}
+
+// judgeHandshakes looks at the packets with plain handshakes. There are none with RC4, but
+// where our own first attempt is plain. With plaintext there is the answer, behind an
+// encrypted handshake.
+func (m *meeting) judgeHandshakes(plain []clients.Packet, policy, method string) {
+	m.Helper()
+	tried := policy == "allow" && m.dialler.Name() == shoal.Name()
+	switch {
+	case method == "rc4" && !tried && len(plain) > 0:
+		m.Errorf("a plain handshake was on the wire: %v", plain[0])
+	case method != "rc4" && len(plain) == 0:
+		m.Error("nothing in the clear was on the wire")
 	}
 }
 
@@ -67,7 +114,7 @@ func transportOptions(c clients.Client, by string) []string {
 // TestEncryptionRequired meets a client that knows no encryption. Nothing in the clear is
 // ever said by a shoal that requires it; one that prefers it comes back without.
 func TestEncryptionRequired(t *testing.T) {
-	for _, by := range encryptedBy {
+	for _, by := range []string{"tcp", "utp"} {
 		us := func(policy string) end {
 			return end{shoal, []string{"--encryption", policy, "--transport", by}}
 		}
