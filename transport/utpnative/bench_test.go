@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -129,12 +128,6 @@ func sayHello(l transport.Link) {
 	b := transport.NewBatch()
 	b.Handshake = hello()
 	l.Send(b)
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func reportCPU(b *testing.B, used time.Duration) {
