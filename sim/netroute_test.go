@@ -139,8 +139,9 @@ func TestRenoUnderLoss(t *testing.T) {
 			w, r, _ := renoTest(3, netpath.Config{Delay: rtt / 2, Loss: c.loss}, RenoConfig{Window: 1 << 24})
 			w.Run(clock.Time(20 * time.Second))
 			before := r.Acked()
-			w.Run(clock.Time(320 * time.Second))
-			got := float64(r.Acked()-before) / 300
+			span := 3000 * rtt
+			w.Run(clock.Time(20*time.Second + span))
+			got := float64(r.Acked()-before) / span.Seconds()
 			want := float64(renoMSS) / rtt.Seconds() * 1.2247 / c.root
 			t.Logf("loss %d, %v: %.0f of %.0f bytes/s by theory, %+v", c.loss, rtt, got, want, r.Stats())
 			if got < 0.8*want || got > 1.15*want {

@@ -143,7 +143,7 @@ func TestLateComerOfPlainLEDBAT(t *testing.T) {
 
 // Three flows that begin one after another end alike.
 func TestThreeFlows(t *testing.T) {
-	n := narrow{rate: 1_250_000, rtt: 40 * ms}
+	n := narrow{rate: 500_000, rtt: 40 * ms}
 	l := newLab(t, 4)
 	there, back := n.links(l)
 	var to []*station

@@ -170,17 +170,19 @@ func (l *ledbat) endSlowStart(now Time) {
 // window, since a late-comer mistakes the others' queue for the path; without a standing
 // queue there is nothing to empty afterwards.
 //
-// Others' slowdowns are joined: alone, none would see the queue quite empty, and all
-// would mistake by another's least window. Who has no more than that himself waits for
-// the others.
+// Who has little more than the least window empties no queue by himself, but what he
+// keeps there others mistake for the path: he waits for their slowdowns, and joins.
 func (l *ledbat) maySlowDown(delay Duration, least int64, full bool, r *rtt, now Time) {
 	fell := l.high && delay < l.target/2
 	l.high = delay >= l.target*3/4 || l.high && !fell
 	if l.plain || l.slowAt == 0 || l.slowFrom != 0 && l.slowStart {
 		return
 	}
-	due := !now.Before(l.slowAt) && full && (delay >= l.target/2 || l.slowdowns == 0) && l.bytes() >= 2*least
-	if !due && !(fell && !now.Before(l.slowAt.Add(-slowdownEvery*3/4))) {
+	begins := !now.Before(l.slowAt) && full && (delay >= l.target/2 || l.slowdowns == 0)
+	if l.bytes() < 2*least {
+		begins = fell && !now.Before(l.slowAt.Add(-slowdownEvery*3/4))
+	}
+	if !begins {
 		return
 	}
 	l.threshold = max(l.bytes(), least)
