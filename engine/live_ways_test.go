@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/transport/utpnative"
 )
 
@@ -45,5 +46,65 @@ func TestTransportsLive(t *testing.T) {
 			await1(t, events, Completed)
 			wantFile(t, data, to, "file.bin")
 		})
+	}
+}
+
+// TestEncryptionLive: what two policies make of a connection, and that who merely
+// prefers encryption falls back to a plain one.
+func TestEncryptionLive(t *testing.T) {
+	data := payload(1 << 20)
+	meta := makeTorrent(t, "file.bin", data, 256<<10)
+	for _, c := range []struct {
+		seed, leech mse.Policy
+		want        mse.Method
+	}{
+		{mse.Prefer, mse.Prefer, mse.Plaintext},
+		{mse.Off, mse.Prefer, mse.None},
+		{mse.Prefer, mse.Off, mse.None},
+		{mse.Require, mse.Prefer, mse.RC4},
+		{mse.Require, mse.Allow, mse.RC4}, // refused in the clear first
+		{mse.Allow, mse.Require, mse.RC4},
+		{mse.Allow, mse.Allow, mse.None},
+	} {
+		for name, makers := range map[string]makers{"tcp": {transport.TCP}} {
+			t.Run(c.leech.String()+" from "+c.seed.String()+" by "+name, func(t *testing.T) {
+				from, to := t.TempDir(), t.TempDir()
+				check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
+				_, _, addr := seedOf(t, meta, from, Config{Transports: makers, Encryption: c.seed})
+				e, _ := startEngine(t, Config{Transports: makers, Encryption: c.leech})
+				events, _ := e.Events(1 << 12)
+				tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
+				await1(t, events, PeerConnected)
+				peers, err := tor.Peers(t.Context())
+				check(t, err)
+				if len(peers) != 1 || peers[0].Crypto != c.want {
+					t.Errorf("peers %+v, want one with %v", peers, c.want)
+				}
+				await1(t, events, Completed)
+				wantFile(t, data, to, "file.bin")
+			})
+		}
+	}
+}
+
+// TestEncryptionIsNotGivenUp: who requires encryption does not connect otherwise, and
+// says why nothing came about.
+func TestEncryptionIsNotGivenUp(t *testing.T) {
+	data := payload(1 << 20)
+	meta := makeTorrent(t, "file.bin", data, 256<<10)
+	for _, c := range []struct{ seed, leech mse.Policy }{{mse.Off, mse.Require}, {mse.Require, mse.Off}} {
+		from := t.TempDir()
+		check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
+		_, _, addr := seedOf(t, meta, from, Config{Encryption: c.seed})
+		e, _ := startEngine(t, Config{Encryption: c.leech})
+		tor := addTo(t, e, AddOptions{Torrent: meta, Dir: t.TempDir(), Peers: []netip.AddrPort{addr}})
+		var s TorrentStats
+		for len(s.Failures) == 0 {
+			s = statsOf(t, tor)
+		}
+		if s.Down != 0 {
+			t.Errorf("%v from %v: %d bytes came", c.leech, c.seed, s.Down)
+		}
+		t.Log(s.Failures)
 	}
 }

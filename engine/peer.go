@@ -40,6 +40,8 @@ type peerConfig struct {
 	stance stance
 	info   []byte // the info dictionary, which is served (BEP 9); nil: not known, or too long
 	pex    bool   // ut_pex may be used (BEP 11)
+
+	encrypts bool // we prefer encrypted connections
 }
 
 // peerPhase is where a connection stands in its life.

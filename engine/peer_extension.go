@@ -75,6 +75,9 @@ func (p *peer) extendedHandshake() wire.ExtHandshake {
 		// BEP 21: we want nothing, whatever the bitfield says.
 		h.UploadOnly = wire.Yes
 	}
+	if p.cfg.encrypts {
+		h.E = wire.Yes
+	}
 	if ip := p.link.Info().Remote.Addr(); ip.IsValid() {
 		h.YourIP = ip.Unmap().AsSlice()
 	}

@@ -87,7 +87,7 @@ func (p *peer) shake(c *actor.Ctx[peerMsg], h *wire.Handshake) error {
 	p.remote.fast = h.Reserved.Has(wire.FlagFast)
 	p.remote.ext = h.Reserved.Has(wire.FlagExtension)
 	p.remote.dht = h.Reserved.Has(wire.FlagDHT)
-	s := &shook{id: h.PeerID, fast: p.remote.fast, incoming: p.cfg.theirs != nil}
+	s := &shook{id: h.PeerID, fast: p.remote.fast, incoming: p.cfg.theirs != nil, crypto: p.link.Info().Crypto}
 	if !s.incoming {
 		s.addr = p.cfg.addr
 		p.down.sampleRTT(now.Sub(p.clock.since))

@@ -11,6 +11,7 @@ import (
 	"github.com/shoal-bt/shoal/storage"
 	"github.com/shoal-bt/shoal/tracker"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 )
 
 // torrentMsg is everything that can happen to a torrent.
@@ -164,6 +165,7 @@ type shook struct {
 	fast     bool
 	incoming bool
 	addr     netip.AddrPort // where it can be dialed; zero if unknown
+	crypto   mse.Method
 }
 
 // peerState is the peer's own state as the torrent needs it.

@@ -10,6 +10,7 @@ import (
 	"github.com/shoal-bt/shoal/choker"
 	"github.com/shoal-bt/shoal/internal/bits"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 )
 
 // Why a torrent ends a connection: none of these is the remote's fault.
@@ -53,6 +54,7 @@ type peerEntry struct {
 	source   Source
 	trans    string
 	way      way // of one that we have dialed
+	crypto   mse.Method
 	incoming bool
 	dialing  bool // no connection yet
 	live     bool // the handshake is done
@@ -144,6 +146,7 @@ func (t *torrent) spawnPeer(c *actor.Ctx[torrentMsg], p *peerEntry, in *transpor
 		lengths: t.cfg.lengths, infoHash: t.cfg.hash.V1, ourID: t.cfg.ourID,
 		version: t.cfg.version, port: t.cfg.port, addr: p.addr,
 		have: have, log: t.pieces.log, lim: t.swarm.limits, stance: p.stance, info: t.info(), pex: t.mayPEX(), dhtPort: p.dhtPort,
+		encrypts: len(t.cfg.ways) > 0 && t.cfg.ways[0].encrypted,
 	}
 	if in != nil {
 		cfg.link, cfg.theirs = in.Link, &in.Handshake
@@ -220,7 +223,7 @@ func (t *torrent) onShook(c *actor.Ctx[torrentMsg], p *peerEntry, s *shook) {
 	if p.dialing {
 		t.dialEnded(c, p, true)
 	}
-	p.remote = s.id
+	p.remote, p.crypto = s.id, s.crypto
 	if why := t.unwelcome(c, p); why != nil {
 		t.drop(p, why)
 		return

@@ -121,7 +121,7 @@ func (t *torrent) peerStats(now clock.Time) []PeerStats {
 			continue
 		}
 		out = append(out, PeerStats{
-			Addr: p.addr, ID: p.remote, Client: p.state.client, Transport: p.trans, Source: p.source,
+			Addr: p.addr, ID: p.remote, Client: p.state.client, Transport: p.trans, Crypto: p.crypto, Source: p.source,
 			Incoming: p.incoming, Interested: p.state.interested, Interesting: p.wants > 0,
 			Choked: !p.stance.unchoke, ChokesUs: p.state.chokesUs, Snubbed: p.state.snubbed, Seed: p.seed,
 			Down: p.state.down, Up: p.state.up, DownRate: p.meter.down.rate(now), UpRate: p.meter.up.rate(now),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/transport"
+	"github.com/shoal-bt/shoal/transport/mse"
 )
 
 // Source says how a peer's address became known.
@@ -119,7 +120,8 @@ type PeerStats struct {
 	Client                          string // untrusted
 	Transport                       string
 	Source                          Source
-	Incoming, Encrypted             bool
+	Crypto                          mse.Method // RC4, or Plaintext behind an encrypted handshake
+	Incoming                        bool
 	Interested, Interesting         bool
 	Choked, ChokesUs, Snubbed, Seed bool
 	Down, Up, DownRate, UpRate      int64
