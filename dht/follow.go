@@ -1,7 +1,6 @@
 package dht
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -11,9 +10,9 @@ import (
 )
 
 // A torrent that changes (BEP 46) is a mutable item whose value names the present
-// info-hash. Publishers put it ([TorrentItem], PutItem), a Follower polls it:
+// info-hash. Publishers put it ([TorrentValue], PutItem), a Follower polls it:
 //
-//	torrent or session          Follower                    nodes (v4, v6)
+//	whoever follows             Follower                    nodes (v4, v6)
 //	                            poll ---------------------> GetItem
 //	Followed{Changed} <-------- the newest of all <-------- ItemFound
 //	                            too few copies? ----------> PutItem, at most hourly
@@ -22,10 +21,9 @@ import (
 // ErrNotTorrent is the fault of a publisher whose item names no torrent.
 var ErrNotTorrent = errors.New("dht: the item does not name a torrent (BEP 46)")
 
-// TorrentItem makes and signs the item that names a torrent.
-func TorrentItem(key ed25519.PrivateKey, salt []byte, hash [20]byte, seq int64) (Item, error) {
-	v := append([]byte("d2:ih20:"), hash[:]...)
-	return SignItem(key, salt, append(v, 'e'), seq)
+// TorrentValue is the value of an item that names a torrent, to be signed by [SignItem].
+func TorrentValue(hash [20]byte) []byte {
+	return append(append([]byte("d2:ih20:"), hash[:]...), 'e')
 }
 
 // TorrentHash reads the info-hash that an item names: "a dictionary with key ih (info
@@ -45,11 +43,9 @@ func TorrentHash(it *Item) (hash [20]byte, err error) {
 // FollowMessage is what a Follower takes.
 type FollowMessage interface{ followMsg() }
 
-// FollowNodes replaces the nodes that are asked: one was made anew. From the session.
+// FollowNodes replaces the nodes that are asked: one was made anew. Who knows nothing of
+// the item yet asks them at once. From: whoever owns the nodes.
 type FollowNodes struct{ Nodes []actor.Ref[Message] }
-
-// FollowNow polls at once. From a person.
-type FollowNow struct{}
 
 // Followed tells the outcome of one poll.
 type Followed struct {
@@ -57,33 +53,31 @@ type Followed struct {
 	Seq     int64
 	Changed bool  // Hash is another one than last time
 	Err     error // why nothing was found: ErrNotFound, ErrNoNodes, ErrNotTorrent...
-	Next    actor.Time
 }
 
 // FollowConfig configures a Follower.
 type FollowConfig struct {
 	Nodes []actor.Ref[Message]
 	Key   [32]byte
-	Salt  []byte
-	// Reply gets one Followed for each poll.
-	Reply actor.Ref[Followed]
-	// Interval between polls; default 15 minutes. A failed poll is repeated sooner.
+	Salt  []byte // at most MaxSalt bytes
+	// Interval between polls; default 5 minutes. While no node has an item they follow
+	// each other by a few seconds.
 	Interval time.Duration
-	// Known is the item that is known already, from the last run.
-	Known *Item
-	// Silent followers don't put the item again. BEP 46: "Both publisher and consumer
-	// should periodically put the mutable items they have active".
-	Silent bool
+	// Reply gets at least one Followed for each poll.
+	Reply actor.Ref[Followed]
 }
 
 const (
-	// republish is how often an item is put again at most. BEP 44: "In order to keep
-	// items alive, they SHOULD be re-announced once an hour."
+	// followEvery is the default of FollowConfig.Interval.
+	followEvery = 5 * time.Minute
+	// repoll is when a poll is repeated that has found nothing, and nothing is known.
+	repoll = 5 * time.Second
+	// republish is how often an item is put again at most. BEP 46: "Both publisher and
+	// consumer should periodically put the mutable items they have active", and BEP 44:
+	// "In order to keep items alive, they SHOULD be re-announced once an hour."
 	republish = time.Hour
-	// firstRepoll is when a poll that failed is repeated; it doubles.
-	firstRepoll = 30 * time.Second
 	// pollLimit ends a poll whose nodes say nothing: one has crashed.
-	pollLimit = 2 * time.Minute
+	pollLimit = time.Minute
 )
 
 // FollowSpec returns the actor.Spec for a Follower.
@@ -96,8 +90,7 @@ type Follower struct {
 	replies actor.Ref[Answer]
 	best    *Item
 	hash    [20]byte
-	put     actor.Time // last republished
-	everPut bool
+	putFrom actor.Time // when it may be put again
 
 	round   uint64 // of the poll, the ID of its requests
 	open    int    // answers to come
@@ -105,7 +98,6 @@ type Follower struct {
 	closest int
 	lastErr error
 	heard   bool // somebody has an item, be it an old one
-	backoff time.Duration
 	timer   actor.Timer
 }
 
@@ -117,7 +109,6 @@ type (
 )
 
 func (FollowNodes) followMsg()  {}
-func (FollowNow) followMsg()    {}
 func (followAnswer) followMsg() {}
 func (followDue) followMsg()    {}
 func (followLimit) followMsg()  {}
@@ -125,15 +116,9 @@ func (followLimit) followMsg()  {}
 // NewFollower makes a follower, which polls when it is started.
 func NewFollower(cfg FollowConfig) *Follower {
 	if cfg.Interval <= 0 {
-		cfg.Interval = 15 * time.Minute
+		cfg.Interval = followEvery
 	}
-	f := &Follower{cfg: cfg, backoff: firstRepoll}
-	if it := cfg.Known; it != nil && it.Mutable && it.Key == cfg.Key && it.Valid() {
-		if hash, err := TorrentHash(it); err == nil {
-			f.best, f.hash = it, hash
-		}
-	}
-	return f
+	return &Follower{cfg: cfg}
 }
 
 // Start implements actor.Starter.
@@ -147,8 +132,9 @@ func (f *Follower) Handle(c *actor.Ctx[FollowMessage], m FollowMessage) {
 	switch m := m.(type) {
 	case FollowNodes:
 		f.cfg.Nodes = m.Nodes
-	case FollowNow:
-		f.poll(c)
+		if f.best == nil {
+			f.poll(c)
+		}
 	case followDue:
 		f.poll(c)
 	case followLimit:
@@ -233,15 +219,10 @@ func (f *Follower) settle(c *actor.Ctx[FollowMessage], changed bool) {
 	if f.open == 0 {
 		c.Cancel(f.timer)
 		wait := f.cfg.Interval
-		if f.lastErr != nil {
-			wait = min(f.backoff, f.cfg.Interval)
-			f.backoff = min(2*f.backoff, f.cfg.Interval)
-		} else {
-			f.backoff = firstRepoll
+		if f.best == nil && !f.heard {
+			wait = min(repoll, wait)
 		}
-		// BEP 44 wants intervals of many subscribers spread.
-		wait += time.Duration(c.Rand().Int64N(int64(wait)/8 + 1))
-		out.Next = c.Now().Add(wait)
+		wait += time.Duration(c.Rand().Int64N(int64(wait)/8 + 1)) // many may follow
 		f.timer = c.After(wait, followDue{})
 		f.keepAlive(c)
 	}
@@ -252,13 +233,13 @@ func (f *Follower) settle(c *actor.Ctx[FollowMessage], changed bool) {
 // find more than 8 copies of the data" and "the 8 nodes closest to the target key ...
 // all have indicated they have the data".
 func (f *Follower) keepAlive(c *actor.Ctx[FollowMessage]) {
-	if f.best == nil || f.cfg.Silent || f.copies > K && f.closest >= K {
+	if f.best == nil || f.copies > K && f.closest >= K {
 		return
 	}
-	if f.everPut && c.Now().Sub(f.put) < republish {
+	if c.Now() < f.putFrom {
 		return
 	}
-	f.put, f.everPut = c.Now(), true
+	f.putFrom = c.Now().Add(republish)
 	for _, n := range f.cfg.Nodes {
 		n.Tell(PutItem{ID: f.round, Item: *f.best, Reply: f.replies})
 	}

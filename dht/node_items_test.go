@@ -120,7 +120,7 @@ func TestFollower(t *testing.T) {
 	n.run(30 * time.Second)
 	key := keyPair(2)
 	publish := func(name string, seq int64) {
-		it, err := dht.TorrentItem(key, nil, hash(name), seq)
+		it, err := dht.SignItem(key, nil, dht.TorrentValue(hash(name)), seq)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestFollower(t *testing.T) {
 		Reply: actor.FuncRef(func(f dht.Followed) { told = append(told, f) }),
 	}), nil)
 	n.run(10 * time.Second)
-	if len(told) != 1 || !errors.Is(told[0].Err, dht.ErrNotFound) {
+	if len(told) != 2 || !errors.Is(told[0].Err, dht.ErrNotFound) || told[1] != told[0] {
 		t.Fatalf("before there is anything: %+v", told)
 	}
 	publish("one", 1)
@@ -146,6 +146,9 @@ func TestFollower(t *testing.T) {
 	}
 	publish("two", 2)
 	n.run(20 * time.Minute)
+	if len(told) > 20 {
+		t.Errorf("%d polls", len(told))
+	}
 	changes := 0
 	for _, f := range told {
 		if f.Changed {

@@ -20,7 +20,7 @@ var ErrNoDHT = errors.New("no node of the DHT is running")
 // they have an answer or their context ends. They ask the nodes of both families at the
 // same time unless an address says which.
 type DHT struct {
-	doors func(context.Context) (dhtDoors, error)
+	finders func(context.Context) (actor.Inlet[findersMsg], error)
 }
 
 // DHTLookup says what a GetPeers shall do besides looking.
@@ -34,8 +34,11 @@ type DHTLookup struct {
 }
 
 // open returns the doors, or why there are none.
-func (d DHT) open(ctx context.Context) (dhtDoors, error) {
-	doors, err := d.doors(ctx)
+func (d DHT) open(ctx context.Context) (doors dhtDoors, err error) {
+	in, err := d.finders(ctx)
+	if err == nil && !in.IsZero() {
+		doors, err = actor.Ask(ctx, in, func(r actor.Ref[dhtDoors]) findersMsg { return askNodes{r} })
+	}
 	if err == nil && len(doors.inlets) == 0 {
 		if err = ErrNoDHT; doors.err != nil {
 			err = fmt.Errorf("%w: %w", ErrNoDHT, doors.err)
@@ -153,6 +156,55 @@ func (d DHT) Put(ctx context.Context, q dht.PutItem) (dht.ItemStored, error) {
 		sum.Effort.Took = max(sum.Effort.Took, a.Effort.Took)
 	}
 	return sum, err
+}
+
+// DHTFollow says what Follow follows.
+type DHTFollow struct {
+	Key  [32]byte
+	Salt string // at most dht.MaxSalt bytes
+	// Interval between questions; default 5 minutes. While nothing is found they follow
+	// each other by a few seconds.
+	Interval time.Duration
+}
+
+// Follow asks again and again which torrent a key names (BEP 46), and keeps the item
+// alive, until the context ends. told gets the outcomes, each call on the goroutine of
+// the caller: while it is busy, the newest one is kept. The error says why there is
+// nobody to ask; later there may be.
+func (d DHT) Follow(ctx context.Context, o DHTFollow, told func(dht.Followed)) error {
+	if len(o.Salt) > dht.MaxSalt {
+		return dht.ErrBadItem
+	}
+	if _, err := d.open(ctx); err != nil {
+		return err
+	}
+	in, err := d.finders(ctx)
+	if err != nil {
+		return closedOr(err)
+	}
+	news, end := make(chan dht.Followed, 1), make(chan error, 1)
+	m := follow{id: dhtIDs.next()}
+	m.cfg = dht.FollowConfig{Key: o.Key, Salt: []byte(o.Salt), Interval: o.Interval, Reply: actor.FuncRef(func(f dht.Followed) {
+		select {
+		case old := <-news:
+			f.Changed = f.Changed || old.Changed
+		default:
+		}
+		news <- f // nobody else writes there
+	})}
+	go func() {
+		why, err := actor.Ask(ctx, in, func(r actor.Ref[error]) findersMsg { m.over = r; return m })
+		end <- closedOr(errors.Join(err, why))
+	}()
+	for {
+		select {
+		case f := <-news:
+			told(f)
+		case err := <-end:
+			_ = in.Put(context.WithoutCancel(ctx), unfollow{m.id}) // it fails if the finders have ended, too
+			return err
+		}
+	}
 }
 
 // Sample asks one node which info-hashes it has stored (BEP 51).

@@ -57,10 +57,12 @@ type finders struct {
 	turns  turns
 	told   sources
 	timers map[findersTick]actor.Timer
+
+	follows map[uint64]following // finders_follow.go
 }
 
 func newFinders(cfg findersConfig) *finders {
-	return &finders{cfg: cfg, timers: map[findersTick]actor.Timer{}}
+	return &finders{cfg: cfg, timers: map[findersTick]actor.Timer{}, follows: map[uint64]following{}}
 }
 
 // Start implements actor.Starter.
@@ -95,6 +97,12 @@ func (f *finders) Handle(c *actor.Ctx[findersMsg], m findersMsg) {
 		f.turns.remove(m.torrent)
 	case askNodes:
 		f.asked = append(f.asked, m.reply)
+	case follow:
+		f.onFollow(c, m)
+	case unfollow:
+		f.onUnfollow(m)
+	case followerDown:
+		f.onFollowerDown(m)
 	case hinted:
 		f.onHinted(m)
 	case externalVote:
@@ -118,6 +126,9 @@ func (f *finders) Flush(c *actor.Ctx[findersMsg]) {
 		m.reply.Tell(turn{})
 	}
 	if now := f.sources(); now != f.told {
+		if now.dht != f.told.dht {
+			f.showNodes()
+		}
 		f.told = now
 		f.cfg.tell.Notify(now)
 	}

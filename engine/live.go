@@ -84,12 +84,8 @@ func (e *Engine) Addrs(ctx context.Context) ([]netip.AddrPort, error) {
 
 // DHT returns the way to the engine's nodes of the DHT.
 func (e *Engine) DHT() DHT {
-	return DHT{func(ctx context.Context) (dhtDoors, error) {
-		in, err := actor.Ask(ctx, e.core.session.Inlet, func(r actor.Ref[actor.Inlet[findersMsg]]) sessionMsg { return askDHT{r} })
-		if err != nil || in.IsZero() {
-			return dhtDoors{}, err
-		}
-		return askDoors(ctx, in)
+	return DHT{func(ctx context.Context) (actor.Inlet[findersMsg], error) {
+		return actor.Ask(ctx, e.core.session.Inlet, func(r actor.Ref[actor.Inlet[findersMsg]]) sessionMsg { return askDHT{r} })
 	}}
 }
 

@@ -62,16 +62,11 @@ func NewDHTNode(cfg DHTConfig) (*DHTNode, error) {
 		n.err = e.Err
 		close(n.ended)
 	})
-	n.doors = func(ctx context.Context) (dhtDoors, error) { return askDoors(ctx, n.child.Inlet) }
+	n.finders = func(context.Context) (actor.Inlet[findersMsg], error) { return n.child.Inlet, nil }
 	if err := n.child.Inlet.Put(context.Background(), listensAt{cfg.Listen.Port()}); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
-}
-
-// askDoors asks finders for their nodes.
-func askDoors(ctx context.Context, in actor.Inlet[findersMsg]) (dhtDoors, error) {
-	return actor.Ask(ctx, in, func(r actor.Ref[dhtDoors]) findersMsg { return askNodes{r} })
 }
 
 // Close ends the node and saves its tables.

@@ -2,12 +2,17 @@ package engine
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha1"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/shoal-bt/shoal/dht"
 )
 
 // TestNodesOfTheDHTWithoutTorrents: two nodes over loopback, one of which begins with
@@ -44,6 +49,7 @@ func TestNodesOfTheDHTWithoutTorrents(t *testing.T) {
 	if tables, err := b.Nodes(ctx); err != nil || len(tables) != 1 || len(tables[0].Buckets) == 0 {
 		t.Errorf("tables %+v, %v", tables, err)
 	}
+	followTorrent(ctx, t, a)
 	check(t, b.Close())
 	if st, err := os.Stat(filepath.Join(dir, "dht4.dat")); err != nil || st.Size() == 0 {
 		t.Errorf("the table is not kept: %v", err)
@@ -53,5 +59,28 @@ func TestNodesOfTheDHTWithoutTorrents(t *testing.T) {
 	}
 	if _, err := b.Stats(ctx); err == nil {
 		t.Error("a node that is closed answers")
+	}
+	if err := b.Follow(ctx, DHTFollow{}, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("followed by a node that is closed: %v", err)
+	}
+}
+
+// followTorrent publishes by a node, the other keeps it, and follows by it until it has
+// seen enough.
+func followTorrent(ctx context.Context, t *testing.T, n *DHTNode) {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	it, err := dht.SignItem(key, []byte("s"), dht.TorrentValue([20]byte{1}), 3)
+	check(t, err)
+	_, err = n.Put(ctx, dht.PutItem{Item: it})
+	check(t, err)
+	enough, stop := context.WithCancel(ctx)
+	var last dht.Followed
+	err = n.Follow(enough, DHTFollow{Key: it.Key, Salt: "s"}, func(f dht.Followed) { last = f; stop() })
+	if last.Hash != [20]byte{1} || last.Seq != 3 || !last.Changed || !errors.Is(err, context.Canceled) {
+		t.Errorf("followed: %+v, %v", last, err)
+	}
+	if err := n.Follow(ctx, DHTFollow{Salt: strings.Repeat("s", dht.MaxSalt+1)}, nil); !errors.Is(err, dht.ErrBadItem) {
+		t.Errorf("a salt that is too long: %v", err)
 	}
 }

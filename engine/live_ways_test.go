@@ -95,8 +95,8 @@ func TestEncryptionIsNotGivenUp(t *testing.T) {
 	for _, c := range []struct{ seed, leech mse.Policy }{{mse.Off, mse.Require}, {mse.Require, mse.Off}} {
 		from := t.TempDir()
 		check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
-		_, _, addr := seedOf(t, meta, from, Config{Encryption: c.seed})
-		e, _ := startEngine(t, Config{Encryption: c.leech})
+		_, _, addr := seedOf(t, meta, from, Config{Transports: makers{transport.TCP}, Encryption: c.seed})
+		e, _ := startEngine(t, Config{Transports: makers{transport.TCP}, Encryption: c.leech})
 		tor := addTo(t, e, AddOptions{Torrent: meta, Dir: t.TempDir(), Peers: []netip.AddrPort{addr}})
 		var s TorrentStats
 		for len(s.Failures) == 0 {

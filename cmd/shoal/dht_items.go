@@ -260,7 +260,7 @@ func (o *putFlags) value(st streams, args []string) ([]byte, error) {
 		if !h.HasV1 {
 			return nil, fail(exitUsage, "--ih %s: want the 40 digits of a v1 info-hash", o.infoHash)
 		}
-		return bencode.Encode(bencode.M{"ih": h.V1[:]})
+		return dht.TorrentValue(h.V1), nil
 	}
 	raw := []byte(args[0])
 	if args[0] == "-" {

@@ -12,15 +12,10 @@ import (
 	"github.com/shoal-bt/shoal/metainfo"
 )
 
-// follower asks the DHT again and again which torrent a key names (BEP 46). It is a
-// goroutine; its fields but updates are that one's.
+// follower hears from the DHT which torrent a key names (BEP 46).
 type follower struct {
 	updates chan update // nil: nothing is followed
-
-	dht  engine.DHT
-	key  metainfo.MutableKey
-	last dht.Item // newest seen; without Value: none
-	put  time.Time
+	dht     engine.DHT
 }
 
 // update is what a key names now, or why that could not be found out.
@@ -30,57 +25,27 @@ type update struct {
 	err  error
 }
 
-// Paces of a follower.
-var (
-	followRetry = 5 * time.Second // until something is found
-	followEvery = 5 * time.Minute // for something newer
-	// BEP 44: "In order to keep items alive, they SHOULD be re-announced once an hour."
-	republishEvery = time.Hour
-	// enoughCopies and enoughClosest: "subscribers do not need to republish the value if
-	// [...] they find more than 8 copies of the data [and] the 8 nodes closest to the
-	// target key [...] have the data".
-	enoughCopies, enoughClosest = 9, 8
-)
+// followEvery is how often a newer torrent is asked for.
+var followEvery = 5 * time.Minute
 
-// getTime bounds one question.
-const getTime = time.Minute
+// followRetry is when a DHT is asked for again that is not there.
+const followRetry = 5 * time.Second
 
 // follow starts a follower, which ends with ctx.
 func follow(ctx context.Context, d engine.DHT, key metainfo.MutableKey) follower {
-	f := follower{updates: make(chan update), dht: d, key: key, put: time.Now()}
-	go func(f follower) {
+	f := follower{make(chan update), d}
+	o := engine.DHTFollow{Key: key.Key, Salt: key.Salt, Interval: followEvery}
+	go func() {
 		for ctx.Err() == nil {
-			f.ask(ctx)
-			pause := followEvery
-			if f.last.Value == nil {
-				pause = followRetry
-			}
+			err := d.Follow(ctx, o, func(n dht.Followed) { f.tell(ctx, named(n)) })
+			f.tell(ctx, update{err: err})
 			select {
-			case <-time.After(pause):
+			case <-time.After(followRetry):
 			case <-ctx.Done():
 			}
 		}
-	}(f)
+	}()
 	return f
-}
-
-// ask asks once, and tells what is new.
-func (f *follower) ask(ctx context.Context) {
-	limited, cancel := context.WithTimeout(ctx, getTime)
-	defer cancel()
-	found, err := f.dht.Get(limited, dht.GetItem{Mutable: true, Key: f.key.Key, Salt: []byte(f.key.Salt)})
-	switch {
-	case err != nil:
-		f.tell(ctx, update{err: err})
-		return
-	case f.last.Value == nil || found.Item.Seq > f.last.Seq:
-		f.last = found.Item
-		f.tell(ctx, namedBy(&found.Item))
-	}
-	if time.Since(f.put) >= republishEvery && (found.Copies < enoughCopies || found.Closest < enoughClosest) {
-		f.put = time.Now()
-		_, _ = f.dht.Put(limited, dht.PutItem{Item: f.last}) // others try as well, and the next hour does
-	}
 }
 
 // tell waits until the transfer has time for it.
@@ -91,13 +56,12 @@ func (f *follower) tell(ctx context.Context, u update) {
 	}
 }
 
-// namedBy reads the torrent out of an item.
-func namedBy(it *dht.Item) update {
-	hash, err := dht.TorrentHash(it)
-	if err != nil {
-		return update{err: fail(exitBadTorrent, "what the key names is no torrent: %w", err)}
+// named is what the DHT says of a key.
+func named(n dht.Followed) update {
+	if errors.Is(n.Err, dht.ErrNotTorrent) {
+		return update{err: fail(exitBadTorrent, "what the key names is no torrent: %w", n.Err)}
 	}
-	return update{hash: metainfo.HashV1(hash), seq: it.Seq}
+	return update{hash: metainfo.HashV1(n.Hash), seq: n.Seq, err: n.Err}
 }
 
 // errNewer ends the transfer of a torrent when its key names another.
