@@ -23,6 +23,7 @@ type model struct {
 	dead    int // per cent
 	liars   int // per cent
 	lie     func(m *model, liar *member, target ID) []Contact
+	pact    *pact // of the liars, on the target at hand
 	rtt     func(*rand.Rand) time.Duration
 }
 
@@ -173,7 +174,9 @@ func (m *model) lookup(from *member, target ID, alpha int) *play {
 			live = append(live, c)
 		}
 	}
-	p.l.start(closestOf(live, target, K))
+	live = closestOf(live, target, 2*K)
+	p.l.reserve = live[min(len(live), K):]
+	p.l.start(live[:min(len(live), K)])
 	p.step(proceed{})
 	for p.q.Len() > 0 && !p.l.over {
 		e := heap.Pop(&p.q).(modelEvent)
@@ -207,7 +210,12 @@ func (p *play) send(c *candidate) {
 		case x.ID != c.ID:
 			p.step(gaveUp{c})
 		case x.liar:
-			p.step(replied{c: c, id: x.ID, nodes: p.m.lie(p.m, x, p.l.target), token: []byte("t")})
+			nodes := p.m.lie(p.m, x, p.l.target)
+			if nodes == nil {
+				p.step(gaveUp{c})
+				return
+			}
+			p.step(replied{c: c, id: x.ID, nodes: nodes, token: []byte("t")})
 		default:
 			p.step(replied{c: c, id: x.ID, nodes: closestOf(p.m.tableOf(x), p.l.target, K), token: []byte("t")})
 		}
@@ -272,14 +280,20 @@ func mean(x []float64) float64 {
 	return s / float64(len(x))
 }
 
+// honest draws a member that is alive and no liar.
+func (m *model) honest() *member {
+	for {
+		if x := m.members[m.rnd.IntN(len(m.members))]; !x.dead && !x.liar {
+			return x
+		}
+	}
+}
+
 // run makes lookups from random honest members for random targets.
 func (m *model) run(lookups, alpha int) outcome {
 	var o outcome
 	for range lookups {
-		from := m.members[m.rnd.IntN(len(m.members))]
-		for from.dead || from.liar {
-			from = m.members[m.rnd.IntN(len(m.members))]
-		}
+		from := m.honest()
 		target := RandomID(m.rnd)
 		honest := m.nearest(target, K, func(x *member) bool { return !x.dead && !x.liar && x != from })
 		o.add(m.lookup(from, target, alpha), honest)

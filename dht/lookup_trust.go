@@ -19,21 +19,22 @@ const (
 	// With liarBad false contacts or more, and liarRatio times as many as true ones,
 	// a node lies. With 30 % of honest contacts dead, three in a row are seen now
 	// and then, but one of the others soon clears the name.
-	liarBad, liarRatio = 3, 4
+	liarBad, liarRatio = 3, 8
 	// If one in so many lies, the neighbourhood is taken to be hostile.
 	liarShare = 5
 	// An id that shares so many more bits with the target than the network is large
 	// is there by chance in one lookup of 2^10.
 	improbable = 10
 
-	maxCandidates = 200 // kept by one lookup
-	maxQueried    = 160 // asked by one lookup
-	maxNamed      = 16  // contacts read of one reply: two buckets
-	maxBy         = 6   // of those who have named a candidate, remembered
-	maxPerSubnet  = 3   // candidates of one subnet, of which one gets a place
-	maxInsecure   = 8   // nodes asked whose ids disagree with their addresses
-	maxLenient    = 8   // asked on nobody's word once there are K
-	maxDoubts     = 40  // before
+	maxResult     = 3 * K // nodes in the result
+	maxCandidates = 200   // kept by one lookup
+	maxQueried    = 160   // asked by one lookup
+	maxNamed      = 16    // contacts read of one reply: two buckets
+	maxBy         = 64    // of those who have named a candidate, remembered
+	maxPerSubnet  = 3     // candidates of one subnet, of which one gets a place
+	maxInsecure   = 8     // nodes asked whose ids disagree with their addresses
+	maxLenient    = 8     // asked on nobody's word once there are K
+	maxDoubts     = 40    // before
 )
 
 // namedBy notes that r has named c.
@@ -121,19 +122,16 @@ func (l *lookup) proof(c *candidate) *candidate {
 	return nil
 }
 
-// want is how many closest nodes are looked for: K, or twice as many in a
-// neighbourhood of liars, some of whom are not found out.
-func (l *lookup) want() int {
+// suspects reports whether so many liars have been found out that there will be others
+// who have not.
+func (l *lookup) suspects() bool {
 	lies := 0
 	for _, c := range l.nodes {
 		if c.state == answered && c.lies() {
 			lies++
 		}
 	}
-	if lies >= 2 && liarShare*lies >= l.replies {
-		return 2 * K
-	}
-	return K
+	return lies >= 2 && liarShare*lies >= l.replies
 }
 
 // lies reports whether what c has named shows that it is not to be believed.

@@ -122,7 +122,11 @@ func (n *Node) begin(c *Ctx, s *search) bool {
 		return false
 	}
 	s.l.self = n.id
-	known := n.table.Closest(nil, s.l.target, K, Questionable, c.Now())
+	known := n.table.Closest(nil, s.l.target, 2*K, Questionable, c.Now())
+	known, far := known[:min(len(known), K)], known[min(len(known), K):]
+	if !s.own {
+		s.l.reserve = slices.Clone(far)
+	}
 	if !s.own {
 		known = n.recall(known, s.l.target, c.Now())
 	}
@@ -240,23 +244,6 @@ func (g *leg) onGone(n *Node, c *Ctx, _ *flight, err error) {
 	n.drive(c, g.s, gaveUp{g.c})
 }
 
-// conclude stores at the closest nodes what there is to store. BEP 5: "the client then
-// inserts the peer contact information for itself onto the responding nodes with IDs
-// closest to the infohash".
-func (n *Node) conclude(c *Ctx, s *search) {
-	if s.storing > 0 || s.over {
-		return
-	}
-	if !n.cfg.ReadOnly {
-		for _, to := range s.l.closest() {
-			n.storeAt(c, s, to)
-		}
-	}
-	if s.storing == 0 && !n.retry(c, s) {
-		n.end(c, s, nil)
-	}
-}
-
 // retry lets a lookup that nobody has answered wait until the node has found its way
 // into the network, if there is time.
 func (n *Node) retry(c *Ctx, s *search) bool {
@@ -268,60 +255,6 @@ func (n *Node) retry(c *Ctx, s *search) bool {
 	n.running = slices.DeleteFunc(n.running, func(r *search) bool { return r == s })
 	n.waiting = append(n.waiting, s)
 	return true
-}
-
-func (n *Node) storeAt(c *Ctx, s *search, to *candidate) {
-	if to.token == nil {
-		return // "If a node does not return a token it indicates that it currently cannot accept announces"
-	}
-	var probe Msg
-	if !s.job.store(to, &probe) {
-		return
-	}
-	fill := func(q *Msg) {
-		s.job.store(to, q)
-		q.Token = to.token
-	}
-	if n.ask(c, to.Contact, true, &deposit{s: s}, fill) {
-		s.storing++
-	}
-}
-
-// deposit is one query that stores.
-type deposit struct {
-	s    *search
-	done bool // answered, or no longer waited for
-}
-
-func (d *deposit) onReply(n *Node, c *Ctx, _ *flight, _ *Msg) {
-	if !d.done {
-		d.s.stored++
-	}
-	d.settle(n, c)
-}
-
-func (d *deposit) onLate(n *Node, c *Ctx, f *flight) {
-	if f.late == isOverdue {
-		d.settle(n, c)
-	}
-}
-
-func (d *deposit) onGone(n *Node, c *Ctx, _ *flight, err error) {
-	if !d.done {
-		d.s.refusal = err
-	}
-	d.settle(n, c)
-}
-
-func (d *deposit) settle(n *Node, c *Ctx) {
-	if d.done {
-		return
-	}
-	d.done = true
-	d.s.storing--
-	if d.s.storing == 0 && !d.s.over {
-		n.end(c, d.s, nil)
-	}
 }
 
 // end answers a lookup, once.

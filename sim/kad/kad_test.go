@@ -204,6 +204,9 @@ func TestHalfOfTheNodesLie(t *testing.T) {
 			if c.lie != Collusion && m.Found() < 6 {
 				t.Errorf("%.2f of the 8 closest honest nodes are found on average", m.Found())
 			}
+			if done := m.Complete(6); done < 0.95 {
+				t.Errorf("%.1f %% of the lookups found 6 of the 8 closest honest nodes", 100*done)
+			}
 			if m.Placed() < 0.75 {
 				t.Errorf("%.0f %% of the honest nodes among the 8 closest are found", 100*m.Placed())
 			}
