@@ -66,7 +66,7 @@ func TestEncryptionLive(t *testing.T) {
 		{mse.Allow, mse.Require, mse.RC4},
 		{mse.Allow, mse.Allow, mse.None},
 	} {
-		for name, makers := range map[string]makers{"tcp": {transport.TCP}} {
+		for name, makers := range map[string]makers{"tcp": {transport.TCP}, "utp": {utpnative.Make}} {
 			t.Run(c.leech.String()+" from "+c.seed.String()+" by "+name, func(t *testing.T) {
 				from, to := t.TempDir(), t.TempDir()
 				check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
@@ -95,8 +95,8 @@ func TestEncryptionIsNotGivenUp(t *testing.T) {
 	for _, c := range []struct{ seed, leech mse.Policy }{{mse.Off, mse.Require}, {mse.Require, mse.Off}} {
 		from := t.TempDir()
 		check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
-		_, _, addr := seedOf(t, meta, from, Config{Transports: makers{transport.TCP}, Encryption: c.seed})
-		e, _ := startEngine(t, Config{Transports: makers{transport.TCP}, Encryption: c.leech})
+		_, _, addr := seedOf(t, meta, from, Config{Encryption: c.seed})
+		e, _ := startEngine(t, Config{Encryption: c.leech})
 		tor := addTo(t, e, AddOptions{Torrent: meta, Dir: t.TempDir(), Peers: []netip.AddrPort{addr}})
 		var s TorrentStats
 		for len(s.Failures) == 0 {

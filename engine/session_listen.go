@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/shoal-bt/shoal/actor"
 	"github.com/shoal-bt/shoal/transport"
@@ -54,7 +55,7 @@ func (s *session) onBound(c *actor.Ctx[sessionMsg], m bound) {
 	}
 	if m.Err != nil {
 		d.err = errors.Join(d.err, m.Err)
-	} else {
+	} else if !slices.Contains(d.bound, m.Addr) { // several transports are at one address
 		d.bound = append(d.bound, m.Addr)
 		s.emit.Tell(Event{Kind: Listening, Addr: m.Addr})
 	}
