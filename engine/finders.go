@@ -37,6 +37,7 @@ type findersConfig struct {
 	noLSD     bool
 	bootstrap []string
 	readOnly  bool
+	wide      bool // nodes that serve others for long know more of them
 	only6     bool // listen is :: and means IPv6 alone
 	anyID     bool
 	external  netip.Addr

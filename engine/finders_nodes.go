@@ -110,7 +110,7 @@ func (f *finders) spawnNode(c *actor.Ctx[findersMsg], family int) {
 	}
 	cfg := dht.Config{
 		Socket: n.socket, Family: families[family], Bootstrap: f.cfg.bootstrap, Resolver: f.cfg.deps.Resolver,
-		Saved: n.saved, Save: func(b []byte) { f.save(family, b) }, ReadOnly: f.cfg.readOnly,
+		Saved: n.saved, Save: func(b []byte) { f.save(family, b) }, ReadOnly: f.cfg.readOnly, Wide: f.cfg.wide,
 		Allow: f.cfg.deps.MayReach, Other: actor.Adapt(f.self, func(m dht.Message) findersMsg { return hinted{1 - family, m} }),
 		AnyID: f.cfg.anyID, Version: "SQ\x00\x01",
 	}

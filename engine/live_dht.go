@@ -53,10 +53,11 @@ func NewDHTNode(cfg DHTConfig) (*DHTNode, error) {
 	deps := Deps{World: n.world}
 	n.below.fill(&deps)
 	deps.Multicast = nil
+	local := bindOr(cfg.Bind, cfg.Listen.Addr())
 	f := newFinders(findersConfig{
-		deps: deps, listen: bindOr(cfg.Bind, cfg.Listen.Addr()), noLSD: true, readOnly: cfg.ReadOnly, only6: bindOr(cfg.Bind, cfg.Listen.Addr()) == netip.IPv6Unspecified(), anyID: cfg.AnyID,
-		external: cfg.ExternalIP, bootstrap: bootstrapOr(cfg.Bootstrap, bindOr(cfg.Bind, cfg.Listen.Addr())),
-		tell: actor.FuncRef(func(sources) {}),
+		deps: deps, listen: local, only6: local == netip.IPv6Unspecified(), noLSD: true,
+		readOnly: cfg.ReadOnly, wide: !cfg.ReadOnly, anyID: cfg.AnyID, external: cfg.ExternalIP,
+		bootstrap: bootstrapOr(cfg.Bootstrap, local), tell: actor.FuncRef(func(sources) {}),
 	})
 	n.child = actor.Root(n.world, actor.Spec{Name: "finders", Limit: findersLimit}, f, func(e actor.Exit) {
 		n.err = e.Err
