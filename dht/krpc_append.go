@@ -1,11 +1,11 @@
 package dht
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"strconv"
 
 	"github.com/shoal-bt/shoal/bencode"
+	"github.com/shoal-bt/shoal/internal/compact"
 )
 
 // Append appends the message in canonical bencoding. What a message of its kind and
@@ -166,14 +166,14 @@ func appendNodes(b []byte, key string, has bool, nodes []Contact, size int) []by
 	}
 	n := 0
 	for i := range nodes {
-		if IDLen+addrLen(nodes[i].Addr) == size {
+		if IDLen+compact.Size(nodes[i].Addr) == size {
 			n++
 		}
 	}
 	b = appendHeader(append(b, key...), n*size)
 	for i := range nodes {
-		if IDLen+addrLen(nodes[i].Addr) == size {
-			b = appendCompact(append(b, nodes[i].ID[:]...), nodes[i].Addr)
+		if IDLen+compact.Size(nodes[i].Addr) == size {
+			b = compact.Append(append(b, nodes[i].ID[:]...), nodes[i].Addr)
 		}
 	}
 	return b
@@ -190,26 +190,7 @@ func appendValues(b []byte, values []netip.AddrPort) []byte {
 	return append(b, 'e')
 }
 
-// addrLen is the length of a compact address with its port.
-func addrLen(a netip.AddrPort) int {
-	if a.Addr().Unmap().Is4() {
-		return 6
-	}
-	return 18
-}
-
 // appendAddr writes a compact address as a string.
 func appendAddr(b []byte, a netip.AddrPort) []byte {
-	return appendCompact(appendHeader(b, addrLen(a)), a)
-}
-
-func appendCompact(b []byte, a netip.AddrPort) []byte {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		four := ip.As4()
-		b = append(b, four[:]...)
-	} else {
-		six := ip.As16()
-		b = append(b, six[:]...)
-	}
-	return binary.BigEndian.AppendUint16(b, a.Port())
+	return compact.Append(appendHeader(b, compact.Size(a)), a)
 }

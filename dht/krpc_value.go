@@ -1,10 +1,10 @@
 package dht
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/shoal-bt/shoal/bencode"
+	"github.com/shoal-bt/shoal/internal/compact"
 )
 
 // Readers of single values. What is not as it should be is as good as absent.
@@ -15,7 +15,7 @@ import (
 func contacts(dst []Contact, v bencode.Value, ipLen, most int) []Contact {
 	b, _ := v.Bytes()
 	for one := IDLen + ipLen + 2; len(b) >= one && len(dst) < most; b = b[one:] {
-		if a, ok := compact(b[IDLen:one]); ok && usable(a) && a.Addr().BitLen() == 8*ipLen {
+		if a, ok := compact.Parse(b[IDLen:one]); ok && usable(a) && a.Addr().BitLen() == 8*ipLen {
 			dst = append(dst, Contact{ID(b), a})
 		}
 	}
@@ -26,27 +26,17 @@ func contacts(dst []Contact, v bencode.Value, ipLen, most int) []Contact {
 func peers(dst []netip.AddrPort, list bencode.Value) []netip.AddrPort {
 	for v := range list.List() {
 		b, _ := v.Bytes()
-		if a, ok := compact(b); ok && usable(a) && len(dst) < MaxValues {
+		if a, ok := compact.Parse(b); ok && usable(a) && len(dst) < MaxValues {
 			dst = append(dst, a)
 		}
 	}
 	return dst
 }
 
-// compact reads an address of 4 or 16 bytes with a port behind.
-func compact(b []byte) (netip.AddrPort, bool) {
-	n := len(b) - 2
-	if n != 4 && n != 16 {
-		return netip.AddrPort{}, false
-	}
-	ip, ok := netip.AddrFromSlice(b[:n])
-	return netip.AddrPortFrom(ip.Unmap(), binary.BigEndian.Uint16(b[n:])), ok
-}
-
 // seenAs reads "ip" of BEP 42; some nodes leave out the port.
 func seenAs(v bencode.Value) netip.AddrPort {
 	b, _ := v.Bytes()
-	if a, ok := compact(b); ok {
+	if a, ok := compact.Parse(b); ok {
 		return a
 	}
 	ip, _ := netip.AddrFromSlice(b)

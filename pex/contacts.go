@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+
+	"github.com/shoal-bt/shoal/internal/compact"
 )
 
 // contacts is a set of addresses, 6 or 18 bytes for each: there is one or two for every
@@ -31,7 +33,7 @@ func search(b []byte, size int, key []byte) int {
 func (c *contacts) find(a netip.AddrPort) (at int, found bool) {
 	b, size := c.half(a)
 	var buf [size6]byte
-	key := appendContact(buf[:0], a)
+	key := compact.Append(buf[:0], a)
 	i := search(*b, size, key)
 	return i, i < len(*b)/size && bytes.Equal((*b)[i*size:(i+1)*size], key)
 }
@@ -50,7 +52,7 @@ func (c *contacts) hasIP(ip netip.Addr) bool {
 		return false
 	}
 	var buf [size6]byte
-	key := appendContact(buf[:0], first)
+	key := compact.Append(buf[:0], first)
 	return bytes.Equal((*b)[i*size:(i+1)*size-2], key[:size-2])
 }
 
@@ -60,7 +62,7 @@ func (c *contacts) add(a netip.AddrPort) bool {
 	if !found {
 		var buf [size6]byte
 		b, size := c.half(a)
-		*b = slices.Insert(*b, i*size, appendContact(buf[:0], a)...)
+		*b = slices.Insert(*b, i*size, compact.Append(buf[:0], a)...)
 	}
 	return !found
 }

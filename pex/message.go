@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-bt/shoal/bencode"
 	"github.com/shoal-bt/shoal/internal/clock"
+	"github.com/shoal-bt/shoal/internal/compact"
 )
 
 // Time is a moment on the caller's clock.
@@ -47,10 +48,7 @@ const (
 	maxDepth  = 4
 )
 
-const (
-	size4 = 4 + 2  // bytes of a contact in compact format, IPv4
-	size6 = 16 + 2 // IPv6
-)
+const size4, size6 = compact.Size4, compact.Size6
 
 // Parse reads a message and keeps nothing of b. Fields that are missing or of another
 // type are empty, flags that are missing are 0, and what follows the last whole contact
@@ -104,11 +102,10 @@ func (f *fields) set(key string, v bencode.Value) {
 	}
 }
 
-// contact reads one contact in compact format.
+// contact reads one contact, whose size is known to be right.
 func contact(b []byte) netip.AddrPort {
-	n := len(b) - 2
-	ip, _ := netip.AddrFromSlice(b[:n])
-	return netip.AddrPortFrom(ip.Unmap(), uint16(b[n])<<8|uint16(b[n+1]))
+	a, _ := compact.Parse(b)
+	return a
 }
 
 func appendPeers(dst []Peer, b, flags []byte, size int) []Peer {
@@ -129,18 +126,6 @@ func appendContacts(dst []netip.AddrPort, b []byte, size int) []netip.AddrPort {
 	return dst
 }
 
-// appendContact appends a contact in compact format.
-func appendContact(dst []byte, a netip.AddrPort) []byte {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		b := ip.As4()
-		dst = append(dst, b[:]...)
-	} else {
-		b := ip.As16()
-		dst = append(dst, b[:]...)
-	}
-	return append(dst, byte(a.Port()>>8), byte(a.Port()))
-}
-
 func is4(a netip.AddrPort) bool { return a.Addr().Unmap().Is4() }
 
 // Append appends the message in canonical bencoding. Fields without a contact are
@@ -149,16 +134,16 @@ func (m *Message) Append(dst []byte) []byte {
 	var f fields
 	for _, p := range m.Added {
 		if is4(p.Addr) {
-			f.added, f.flags = appendContact(f.added, p.Addr), append(f.flags, byte(p.Flags))
+			f.added, f.flags = compact.Append(f.added, p.Addr), append(f.flags, byte(p.Flags))
 		} else {
-			f.added6, f.flags6 = appendContact(f.added6, p.Addr), append(f.flags6, byte(p.Flags))
+			f.added6, f.flags6 = compact.Append(f.added6, p.Addr), append(f.flags6, byte(p.Flags))
 		}
 	}
 	for _, a := range m.Dropped {
 		if is4(a) {
-			f.dropped = appendContact(f.dropped, a)
+			f.dropped = compact.Append(f.dropped, a)
 		} else {
-			f.dropped6 = appendContact(f.dropped6, a)
+			f.dropped6 = compact.Append(f.dropped6, a)
 		}
 	}
 	dst = append(dst, 'd') // keys in sorted order

@@ -1,10 +1,10 @@
 package tracker
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/shoal-bt/shoal/bencode"
+	"github.com/shoal-bt/shoal/internal/compact"
 )
 
 // peerList collects the peers of one answer, within MaxPeers.
@@ -22,19 +22,17 @@ func (l *peerList) add(a netip.Addr, port uint16) {
 	*l = append(*l, netip.AddrPortFrom(a, port))
 }
 
-// compact4 reads BEP 23: "The first 4 bytes contain the 32-bit ipv4 address. The
-// remaining two bytes contain the port number. Both address and port use network-
-// byte order." Bytes that are no whole peer are ignored.
-func (l *peerList) compact4(b []byte) {
-	for ; len(b) >= 6; b = b[6:] {
-		l.add(netip.AddrFrom4([4]byte(b)), binary.BigEndian.Uint16(b[4:]))
-	}
-}
+// compact4 reads BEP 23's "peers". Bytes that are no whole peer are ignored.
+func (l *peerList) compact4(b []byte) { l.compact(b, compact.Size4) }
 
-// compact6 reads BEP 7's "peers6": 16 bytes of address, 2 of port.
-func (l *peerList) compact6(b []byte) {
-	for ; len(b) >= 18; b = b[18:] {
-		l.add(netip.AddrFrom16([16]byte(b)), binary.BigEndian.Uint16(b[16:]))
+// compact6 reads BEP 7's "peers6".
+func (l *peerList) compact6(b []byte) { l.compact(b, compact.Size6) }
+
+func (l *peerList) compact(b []byte, size int) {
+	for ; len(b) >= size; b = b[size:] {
+		if a, ok := compact.Parse(b[:size]); ok {
+			l.add(a.Addr(), a.Port())
+		}
 	}
 }
 
