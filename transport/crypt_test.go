@@ -174,3 +174,20 @@ func TestEncryptedOverEach(t *testing.T) {
 		})
 	}
 }
+
+// Require may be told to be content with encrypted handshakes.
+func TestRequiredMethods(t *testing.T) {
+	env := func(h ...metainfo.Hash) Env {
+		e := cryptEnv(mse.Require, h...)
+		e.Methods = mse.OfferPlaintext
+		return e
+	}
+	a, b := newSession(t, env()), newSession(t, env(cryptHash))
+	b.listen(loopback(0))
+	if got := tradeEncrypted(a, b, a.dialEncrypted(b, mse.OfferAny, &hello)); got != "plaintext" {
+		t.Errorf("%s, want plaintext", got)
+	}
+	if got := tradeEncrypted(a, b, a.dialEncrypted(b, mse.OfferRC4, &hello)); got != "refused" {
+		t.Errorf("RC4: %s", got)
+	}
+}
