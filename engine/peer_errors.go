@@ -40,6 +40,9 @@ func (e *peerError) said() string {
 	if e.text != "" {
 		s += ": " + e.text
 	}
+	if l, ok := e.err.(*transport.LinkError); ok && l.Remote == e.addr { //nolint:errorlint // what it wraps says more
+		return s + fmt.Sprintf(": %v: %v", l.Fault, l.Err) // without the address
+	}
 	if e.err != nil {
 		s += ": " + e.err.Error()
 	}
