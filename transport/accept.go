@@ -4,6 +4,7 @@ package transport
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -26,7 +27,7 @@ func (t *tcp) accept(l net.Listener, to actor.Inlet[Accepted]) {
 		switch {
 		case err == nil:
 			pause = acceptPause
-			go t.greet(c, to)
+			go t.porch.Greet(t.ctx, c, infoOf(c, true), to)
 		case t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -39,29 +40,14 @@ func (t *tcp) accept(l net.Listener, to actor.Inlet[Accepted]) {
 	}
 }
 
-// greet brings a connection to the session once it has shaken hands. It waits while
-// the session has enough of them unread.
-func (t *tcp) greet(c net.Conn, to actor.Inlet[Accepted]) {
-	seat := t.porch.enter(c)
-	if seat == nil {
-		c.Close()
-		return
-	}
-	defer t.porch.leave(seat)
-	a, err := Greet(c, infoOf(c, true), t.env)
-	if err != nil {
-		return
-	}
-	t.porch.greeted(seat)
-	_ = to.Put(t.ctx, a) // if nobody takes it, Drop closes it
-}
+// Porch holds the connections of a transport that have come in and are not yet the
+// session's: at most Env.MaxHalfOpen. When it is full, who has kept silent for longest
+// makes room: an honest peer's handshake follows its SYN at once.
+type Porch struct {
+	env Env
+	max int
 
-// porch holds the connections that have come in and are not yet the session's. When
-// it is full, who has kept silent for longest makes room: an honest peer's handshake
-// follows its SYN at once.
-type porch struct {
 	mu     sync.Mutex
-	max    int
 	n      int       // on the porch
 	silent list.List // of *seat: those without a handshake, oldest first
 	closed bool
@@ -73,8 +59,29 @@ type seat struct {
 	out bool          // turned out
 }
 
+// NewPorch makes a porch for connections of a net.Listener, or of something like it.
+func NewPorch(env Env) *Porch { return &Porch{env: env, max: env.maxHalfOpen()} }
+
+// Greet brings a connection to the session once it has shaken hands, see [Greet]. It
+// waits, also while the session has enough of them unread; no longer than ctx. It owns
+// c from now on. For pumps.
+func (p *Porch) Greet(ctx context.Context, c net.Conn, info Info, to actor.Inlet[Accepted]) {
+	seat := p.enter(c)
+	if seat == nil {
+		c.Close()
+		return
+	}
+	defer p.leave(seat)
+	a, err := Greet(c, info, p.env)
+	if err != nil {
+		return
+	}
+	p.greeted(seat)
+	_ = to.Put(ctx, a) // if nobody takes it, Drop closes it
+}
+
 // enter returns nil when there is no room and nobody to turn out.
-func (p *porch) enter(c net.Conn) *seat {
+func (p *Porch) enter(c net.Conn) *seat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.n >= p.max && p.silent.Len() == 0 {
@@ -89,7 +96,7 @@ func (p *porch) enter(c net.Conn) *seat {
 	return s
 }
 
-func (p *porch) turnOutLocked(e *list.Element) {
+func (p *Porch) turnOutLocked(e *list.Element) {
 	s := p.silent.Remove(e).(*seat)
 	s.out = true
 	s.c.Close()
@@ -97,13 +104,13 @@ func (p *porch) turnOutLocked(e *list.Element) {
 }
 
 // greeted: the connection has shaken hands and is not turned out any more.
-func (p *porch) greeted(s *seat) {
+func (p *Porch) greeted(s *seat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.silent.Remove(s.e)
 }
 
-func (p *porch) leave(s *seat) {
+func (p *Porch) leave(s *seat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !s.out {
@@ -112,8 +119,8 @@ func (p *porch) leave(s *seat) {
 	}
 }
 
-// close turns out who is silent, and lets nobody in.
-func (p *porch) close() {
+// Close turns out who is silent, and lets nobody in.
+func (p *Porch) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

@@ -20,7 +20,7 @@ type tcp struct {
 	net    *Net
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	porch  porch
+	porch  *Porch
 
 	mu        sync.Mutex
 	closed    bool
@@ -29,9 +29,8 @@ type tcp struct {
 
 // NewTCP makes the transport "tcp". All its sockets come from n.
 func NewTCP(env Env, n *Net) Transport {
-	t := &tcp{env: env, net: n}
+	t := &tcp{env: env, net: n, porch: NewPorch(env)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.porch.max = env.maxHalfOpen()
 	return t
 }
 
@@ -139,7 +138,7 @@ func (t *tcp) Close() {
 	t.listeners = nil
 	t.mu.Unlock()
 	closeAll(found)
-	t.porch.close()
+	t.porch.Close()
 }
 
 // open opens the listeners for an address.

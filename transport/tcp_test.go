@@ -257,7 +257,7 @@ func TestGreet(t *testing.T) {
 func TestSilentOnesMakeRoom(t *testing.T) {
 	s := newSession(t, Env{MaxHalfOpen: 2})
 	s.listen(loopback(0))
-	porch := &s.tr.(*tcp).porch
+	porch := s.tr.(*tcp).porch
 	var silent []net.Conn
 	for i := range 3 {
 		c, err := net.Dial("tcp", s.addr.String())
@@ -297,7 +297,7 @@ func TestSilentOnesMakeRoom(t *testing.T) {
 // When the session does not take connections, they wait on the porch and no others
 // are let in.
 func TestFullPorch(t *testing.T) {
-	p := porch{max: 1}
+	p := Porch{max: 1}
 	a, b := net.Pipe()
 	s := p.enter(a)
 	p.greeted(s)
@@ -308,7 +308,7 @@ func TestFullPorch(t *testing.T) {
 	if s = p.enter(b); s == nil {
 		t.Fatal("there is room now")
 	}
-	p.close()
+	p.Close()
 	if p.leave(s); p.n != 0 || p.enter(a) != nil {
 		t.Error("a closed porch is empty and lets nobody in")
 	}

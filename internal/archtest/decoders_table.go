@@ -5,7 +5,8 @@ package archtest
 var decoders = DecoderTable{
 	Packages: []string{
 		"bencode", "metainfo", "wire", "internal/bits", "internal/ipclass", "pex", "lsd", "dht", "tracker",
-		"tracker/server", "transport", "transport/mse", "transport/utp", "transport/utpnative", "storage", "engine",
+		"tracker/server", "transport", "transport/mse", "transport/utp", "transport/utpanacrolix", "transport/utpnative",
+		"storage", "engine",
 	},
 	Fuzzed: map[string]string{
 		"bencode.Parse":       "FuzzParse",
@@ -72,6 +73,9 @@ var decoders = DecoderTable{
 		"transport/utp.Parse":           "FuzzParse",
 		"transport/utp.Machine.Receive": "FuzzMachine",
 		"transport/utpnative.newMux":    "FuzzMux",
+
+		"transport/utpanacrolix.flows.arrive": "FuzzFlows",
+		"transport/utpanacrolix.flows.depart": "FuzzFlows",
 
 		"storage.readState":   "FuzzReadState",
 		"storage.parseRecord": "FuzzReadRecords",

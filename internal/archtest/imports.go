@@ -57,6 +57,9 @@ func directionFault(p *Package, name string) string {
 		return ""
 	}
 	to, _, _ := strings.Cut(dir, "/")
+	if users, ok := byName[dir]; ok && p.Dir != dir && !slices.Contains(users, p.top()) {
+		return p.Dir + " may not import " + dir + ": only " + strings.Join(users, " and ") + " choose it, so that others need not link it"
+	}
 	if to == p.top() {
 		return ""
 	}
@@ -84,7 +87,7 @@ func outsideFault(p *Package, name string) string {
 		if !covers(strings.TrimSuffix(module, "/")+"/", name+"/") {
 			continue
 		}
-		if users[0] == "*" || slices.Contains(users, p.top()) {
+		if users[0] == "*" || slices.Contains(users, p.top()) || slices.Contains(users, p.Dir) {
 			return ""
 		}
 		return p.Dir + " may not use " + name + ": only " + strings.Join(users, ", ")

@@ -41,9 +41,16 @@ func init() {
 	}
 }
 
-// outside lists the modules that are not part of the standard library, and who may
-// use them. "*" is everybody.
+// byName lists packages that a program links only if it names them, and the folders of
+// those who may.
+var byName = map[string][]string{
+	"transport/utpanacrolix": {"cmd", "bench"},
+}
+
+// outside lists the modules that are not part of the standard library, and the folders
+// of those who may use them. "*" is everybody.
 var outside = map[string][]string{
+	"github.com/anacrolix/utp":   {"transport/utpanacrolix"},
 	"github.com/spf13/cobra":     {"cmd"},
 	"github.com/spf13/pflag":     {"cmd"}, // cobra's flags
 	"golang.org/x/term":          {"cmd"},
