@@ -168,7 +168,8 @@ func (l *ledbat) endSlowStart(now Time) {
 // round trip, in which the queue empties, and for the least round trip, in which that is
 // seen; then slow start up to what the window was. The first is for whoever fills his
 // window, since a late-comer mistakes the others' queue for the path; without a standing
-// queue there is nothing to empty afterwards.
+// queue there is nothing to empty afterwards (draft-irtf-iccrg-ledbat-plus-plus, "initial
+// and periodic slowdown", has all of them at fixed times).
 //
 // Who has little more than the least window empties no queue by himself, but what he
 // keeps there others mistake for the path: he waits for their slowdowns, and joins.
