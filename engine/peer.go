@@ -143,6 +143,7 @@ func (p *peer) Flush(c *actor.Ctx[peerMsg]) {
 		p.greet()
 		p.sayStance()
 		p.sayHaves()
+		p.sayUploadOnly()
 		p.sendRequests(now)
 		p.serveMetadata()
 		p.serveUploads(c)

@@ -213,9 +213,14 @@ func (p *peer) onUploadOnly(payload []byte) {
 	}
 }
 
-// sayUploadOnly tells the remote that our wanting has changed. That we have everything
-// it knows by itself.
-func (p *peer) sayUploadOnly(on bool) {
+// sayUploadOnly tells the remote when our wanting has changed. That we have everything
+// it knows by itself. That we want nothing comes behind all that we have: libtorrent
+// leaves at once who wants nothing and, as far as it knows, has nothing for it.
+func (p *peer) sayUploadOnly() {
+	on := p.cfg.stance.uploadOnly
+	if on == p.told.uploadOnly || on && p.ours.cursor < len(p.ours.log) {
+		return
+	}
 	p.told.uploadOnly = on
 	if p.ours.set.full() || p.sendExtended(extUploadOnly, []byte{uint8(one(on))}) {
 		return

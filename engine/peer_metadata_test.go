@@ -353,5 +353,16 @@ func TestPeerSaysUploadOnly(t *testing.T) {
 	}
 }
 
+// TestPeerSaysItWantsNothingLast: libtorrent leaves who wants nothing and has nothing for
+// it, so that it must know before what it can have.
+func TestPeerSaysItWantsNothingLast(t *testing.T) {
+	tp := livePeer(t, ltep)
+	tp.recv(tpExtended())
+	tp.forget()
+	tp.child.Ref.Notify(stance{uploadOnly: true})
+	tp.notify(haves{[]metainfo.PieceIndex{5}})
+	tp.want("behind what it has", "have 5", "upload-only [1]")
+}
+
 // lastM is the m of our last extension handshake.
 func (tp *testPeer) lastM() string { return string(tp.link.ext[len(tp.link.ext)-1].Get("m").Raw()) }

@@ -77,15 +77,13 @@ func (p *peer) sayStance() {
 	if want.interested != p.told.interested {
 		p.send(wire.Message{ID: either(want.interested, wire.Interested, wire.NotInterested)})
 	}
-	if want.uploadOnly != p.told.uploadOnly {
-		p.sayUploadOnly(want.uploadOnly)
-	}
 	if want.unchoke != p.told.unchoke {
 		p.send(wire.Message{ID: either(want.unchoke, wire.Unchoke, wire.Choke)})
 		if !want.unchoke {
 			p.dropUploads()
 		}
 	}
+	want.uploadOnly = p.told.uploadOnly // see sayUploadOnly
 	p.told = want
 	p.grantFast()
 }

@@ -134,15 +134,17 @@ func (t *torrent) setStance(p *peerEntry, s stance) {
 
 // tellStances tells peers whether they are interesting, after haves, verified
 // pieces and selections have changed, and to ask for nothing while the disk is in
-// trouble.
+// trouble. That we want nothing more they hear when they know all that we have.
 func (t *torrent) tellStances() {
 	wanting := t.mayConnect() && !t.cfg.seedOnly
+	uploadOnly, allTold := t.uploadOnly(), t.pieces.logTold == len(t.pieces.log)
 	for _, p := range t.swarm.list {
 		if !p.live || p.gone {
 			continue
 		}
 		s := p.stance
-		s.interested, s.noRequests, s.uploadOnly = wanting && p.wants > 0, t.disk.trouble != nil, t.uploadOnly()
+		s.interested, s.noRequests = wanting && p.wants > 0, t.disk.trouble != nil
+		s.uploadOnly = uploadOnly && (allTold || s.uploadOnly)
 		t.setStance(p, s)
 	}
 }
@@ -162,5 +164,8 @@ func (t *torrent) tellHaves(c *actor.Ctx[torrentMsg]) {
 		if p.live && !p.gone {
 			p.child.Ref.Notify(haves{t.pieces.log})
 		}
+	}
+	if t.uploadOnly() {
+		t.tellStances()
 	}
 }

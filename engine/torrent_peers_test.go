@@ -436,3 +436,24 @@ func TestPeersMakeWayByPriority(t *testing.T) {
 	tt.knock(first)
 	tt.want(third, "of those who are there the lowest", "interested", "end: no room for more peers")
 }
+
+// TestNothingIsWantedBehindHaves: that we want nothing more is said when peers know all
+// that we have, or they leave before they have got it.
+func TestNothingIsWantedBehindHaves(t *testing.T) {
+	tt := leeching(t, having(2, 3, 4, 5, 6, 7, 8, 9))
+	tt.peer("a", 0, 1)
+	tt.peer("b", 2)
+	tt.need("a", 8)
+	tt.deliver("a", "0:0+4", "1:0+4")
+	tt.pieceOK(0)
+	tt.pieceOK(1)
+	tt.forget()
+	if b := tt.members["b"]; tt.tor.life.state != Seeding || b.told.uploadOnly {
+		t.Fatalf("%v; b knows that nothing is wanted: %v, but not of the last piece", tt.tor.life.state, b.told.uploadOnly)
+	}
+	tt.pass(havesEvery)
+	tt.want("b", "", "have 1")
+	if !tt.members["b"].told.uploadOnly {
+		t.Fatal("b knows all, but not that nothing is wanted")
+	}
+}

@@ -69,3 +69,75 @@ func (m *meeting) wantUTP() {
 		m.Errorf("%d datagrams were on the wire, and by TCP %q", m.dgram, m.segments)
 	}
 }
+
+// Settings of libtorrent: one transport and nothing else.
+var onlyTCP = []string{"enable_incoming_utp=false", "enable_outgoing_utp=false"}
+
+// TestUTPBridge is a swarm whose seed has uTP alone, as have some who fetch; others have
+// TCP alone. They know nobody but one shoal that has both, and all get everything.
+func TestUTPBridge(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, time.Minute)
+	f := mustFixture(t, small)
+	tor := s.torrent(f, 256<<10)
+	type member struct {
+		name string
+		end
+		utp bool
+		job clients.Job
+		run clients.Run
+	}
+	bridge := s.leechJob("bridge", tor)
+	members := []*member{
+		{name: "seed", end: end{clients.Libtorrent{}, clients.LibtorrentUTP}, utp: true},
+		{name: "libtorrent-utp", end: end{clients.Libtorrent{}, clients.LibtorrentUTP}, utp: true},
+		{name: "libtorrent-tcp", end: end{clients.Libtorrent{}, onlyTCP}},
+		{name: "transmission-tcp", end: end{clients.Transmission{}, []string{"utp-enabled=false"}}},
+		{name: "shoal-utp", end: end{shoal, []string{"--transport", "utp"}}, utp: true},
+		{name: "shoal-tcp", end: end{shoal, []string{"--transport", "tcp"}}},
+	}
+	// What the transport may have carried that is not used: libtorrent listens for TCP
+	// even if it lets nobody in.
+	const attempts = 16 << 10
+	wires := map[*member][2]*clients.Sniffer{}
+	for i, m := range members {
+		m.job = s.leechJob(m.name, tor)
+		if i == 0 {
+			m.job = s.seedJob(m.name, f, tor)
+		}
+		m.job.Options = m.options
+		any := func(clients.Packet) bool { return true }
+		tcp, err := clients.SniffTCP(bridge.Addr.Addr(), m.job.Addr.Addr(), any)
+		s.must(err)
+		udp, err := clients.SniffUDP(bridge.Addr.Addr(), m.job.Addr.Addr(), func(p clients.Packet) bool { return len(p.Payload) > 100 })
+		s.must(err)
+		wires[m] = [2]*clients.Sniffer{tcp, udp}
+		m.run = s.ready(m.Client, m.job)
+		bridge.Peers = append(bridge.Peers, m.job.Addr)
+	}
+	began := time.Now()
+	hub := s.run(shoal, bridge)
+	for _, m := range members[1:] {
+		s.must(clients.WaitDone(s.ctx, m.run))
+		s.Logf("%s done after %.1f s", m.name, time.Since(began).Seconds())
+	}
+	s.must(clients.WaitDone(s.ctx, hub))
+	s.must(f.Compare(f.Dir, bridge.Data, false))
+	for _, m := range members {
+		m.run.Stop()
+		s.must(f.Compare(f.Dir, m.job.Data, m.Name() == "transmission"))
+		var carried [2]int // bytes by TCP and by UDP
+		for i, w := range wires[m] {
+			for _, p := range w.Stop() {
+				carried[i] += len(p.Payload)
+			}
+		}
+		uses, other := carried[0], carried[1]
+		if m.utp {
+			uses, other = other, uses
+		}
+		if int64(uses) < f.Size || other > attempts {
+			s.Errorf("%s: %d bytes by TCP, %d by UDP", m.name, carried[0], carried[1])
+		}
+	}
+}

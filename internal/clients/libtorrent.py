@@ -29,7 +29,8 @@ settings = {
     "outgoing_interfaces": cfg["addr"],
     "alert_mask": lt.alert.category_t.error_notification
     | lt.alert.category_t.status_notification
-    | lt.alert.category_t.storage_notification,
+    | lt.alert.category_t.storage_notification
+    | lt.alert.category_t.connect_notification,
     "enable_dht": False,
     "enable_lsd": False,
     "enable_upnp": False,
@@ -99,6 +100,8 @@ def drain():
             seen["flushed"] = True
         elif name in ("listen_failed_alert", "torrent_error_alert", "file_error_alert"):
             seen["error"] = a.message()
+        elif name in ("peer_disconnected_alert", "peer_error_alert"):
+            print(a.message(), file=sys.stderr, flush=True)  # for the log of a test
 
 
 def wait_for(condition):
