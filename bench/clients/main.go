@@ -9,6 +9,8 @@
 //	seed   the client serves a libtorrent leecher
 //	self   the client fetches from itself
 //	check  the client hashes data that is there
+//	utp    over uTP alone: utp-self, utp-leech and utp-seed, which are as above, with
+//	       libtorrent in utp-self only; shoal-anacrolix is shoal with its other uTP
 //
 // CPU is user and system time of the whole process between the connection and
 // completion, so that start-up and the first check do not count. Output goes over
@@ -72,7 +74,7 @@ func main() {
 
 func parse() options {
 	var o options
-	names := flag.String("clients", "shoal,libtorrent", "of shoal, libtorrent, aria2, transmission, qbittorrent, rtorrent")
+	names := flag.String("clients", "shoal,libtorrent", "of shoal, shoal-anacrolix, libtorrent, aria2, transmission, qbittorrent, rtorrent")
 	rows := flag.String("rows", "leech,seed,self,check", "what to measure")
 	flag.IntVar(&o.rounds, "n", 5, "runs of each cell; medians are shown")
 	mib := flag.Int64("size", 1024, "payload in MiB, a single file")
@@ -89,7 +91,7 @@ func parse() options {
 		os.Exit(2)
 	}
 	o.shoalFlags = append(o.shoalFlags, o.encryption.shoal...)
-	o.clients, o.rows = strings.Split(*names, ","), strings.Split(*rows, ",")
+	o.clients, o.rows = strings.Split(*names, ","), withUTP(strings.Split(*rows, ","))
 	o.size, o.piece = *mib<<20, *kib<<10
 	if o.json != "" {
 		o.json, _ = filepath.Abs(o.json)
@@ -103,7 +105,7 @@ func parse() options {
 
 // prepare builds our binary while there still is a network.
 func prepare(disk string, o options) error {
-	if os.Getenv("SHOAL_BIN") != "" || !slices.Contains(o.clients, "shoal") {
+	if os.Getenv("SHOAL_BIN") != "" || !slices.Contains(o.clients, "shoal") && !slices.Contains(o.clients, anacrolix) {
 		return nil
 	}
 	bin := filepath.Join(disk, "shoal")

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/shoal-bt/shoal/internal/clients"
@@ -21,6 +22,7 @@ type bench struct {
 	source  string // folder of the complete payload
 	sink    string // folder of the output
 	addrs   int
+	utp     bool              // this run is over uTP
 	primed  map[string]string // client -> folder with the state of a seed that knows its data
 }
 
@@ -58,6 +60,8 @@ func (b *bench) clientNamed(name string) (clients.Client, error) {
 	switch name {
 	case "shoal":
 		return clients.Shoal{Bin: os.Getenv("SHOAL_BIN"), Flags: b.opts.shoalFlags}, nil
+	case anacrolix:
+		return b.anacrolixUTP(), nil
 	case "libtorrent":
 		return clients.Libtorrent{}, nil
 	case "aria2":
@@ -76,13 +80,20 @@ func (b *bench) clientNamed(name string) (clients.Client, error) {
 func (b *bench) measure(ctx context.Context, row, name string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
+	if pointless(row, name) {
+		return result{}, nil
+	}
 	c, err := b.clientNamed(name)
 	if err != nil {
 		return result{}, err
 	}
 	lt := clients.Libtorrent{}
 	var r result
-	switch row {
+	kind, utp := strings.CutPrefix(row, utpPrefix)
+	if b.utp = utp; utp && name == "shoal" {
+		c = b.overUTP(c)
+	}
+	switch kind {
 	case "leech":
 		r, err = b.transfer(ctx, lt, c)
 	case "seed":
@@ -121,6 +132,9 @@ func (b *bench) jobOf(c clients.Client, seed bool) clients.Job {
 	j := b.job(seed)
 	if c.Name() == "libtorrent" {
 		j.Options = b.opts.encryption.libtorrent
+		if b.utp {
+			j.Options = clients.LibtorrentUTP
+		}
 	}
 	return j
 }

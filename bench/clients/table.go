@@ -55,9 +55,23 @@ func cells(results []result, o options) []cell {
 	return out
 }
 
+// baseOf is the row in which libtorrent stands for comparison with a row.
+func baseOf(row string) string {
+	if strings.HasPrefix(row, utpPrefix) {
+		return utpPrefix + "self"
+	}
+	return row
+}
+
+// like is the CPU of another cell's client in the place that c's has.
+func (c cell) like(other cell) float64 {
+	other.row = c.row
+	return other.tested()
+}
+
 // tested is the CPU of the client under test.
 func (c cell) tested() float64 {
-	switch c.row {
+	switch strings.TrimPrefix(c.row, utpPrefix) {
 	case "leech":
 		return c.leechCPU.mid
 	case "self":
@@ -76,11 +90,11 @@ func table(results []result, o options) string {
 	b.WriteString("|---|---|---|---|---|---|---|---|\n")
 	all := cells(results, o)
 	for _, c := range all {
-		base := slices.IndexFunc(all, func(x cell) bool { return x.row == c.row && x.client == "libtorrent" })
+		base := slices.IndexFunc(all, func(x cell) bool { return x.row == baseOf(c.row) && x.client == "libtorrent" })
 		speed, cpu := "-", "-"
 		if base >= 0 {
 			speed = fmt.Sprintf("%.2f", c.mibs.mid/all[base].mibs.mid)
-			cpu = fmt.Sprintf("%.2f", c.tested()/all[base].tested())
+			cpu = fmt.Sprintf("%.2f", c.tested()/c.like(all[base]))
 		}
 		leech := c.leechCPU.show("%.2f")
 		if c.row == "check" {

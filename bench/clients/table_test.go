@@ -34,3 +34,35 @@ func TestSpread(t *testing.T) {
 		t.Errorf("one: %v", got)
 	}
 }
+
+// The rows of uTP compare with libtorrent against itself, each client with that at its
+// own place.
+func TestTableOfUTP(t *testing.T) {
+	o := options{clients: []string{"shoal", anacrolix, "libtorrent"}, rows: withUTP([]string{"utp"}), rounds: 1, size: 1 << 28, piece: 1 << 20, out: "tmpfs"}
+	got := table([]result{
+		{Row: "utp-self", Client: "libtorrent", MiBs: 20, LeechCPU: 10, SeedCPU: 8},
+		{Row: "utp-self", Client: "shoal", MiBs: 200, LeechCPU: 1, SeedCPU: 2},
+		{Row: "utp-leech", Client: "shoal", MiBs: 40, LeechCPU: 5, SeedCPU: 8},
+		{Row: "utp-seed", Client: "shoal", MiBs: 30, LeechCPU: 5, SeedCPU: 2},
+	}, o)
+	for _, want := range []string{
+		"| utp-self | shoal | 200 (200-200) | 1.00 (1.00-1.00) | 2.00 (2.00-2.00) | 0 / 0 | 10.00 | 0.17 |",
+		"| utp-leech | shoal | 40 (40-40) | 5.00 (5.00-5.00) | 8.00 (8.00-8.00) | 0 / 0 | 2.00 | 0.50 |",
+		"| utp-seed | shoal | 30 (30-30) | 5.00 (5.00-5.00) | 2.00 (2.00-2.00) | 0 / 0 | 1.50 | 0.25 |",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no line\n%s\nin\n%s", want, got)
+		}
+	}
+	for _, c := range []struct {
+		row, client string
+		want        bool
+	}{
+		{"utp-seed", "libtorrent", true}, {"utp-self", "libtorrent", false}, {"utp-leech", anacrolix, false},
+		{"leech", anacrolix, true}, {"utp-self", "aria2", true}, {"leech", "aria2", false},
+	} {
+		if got := pointless(c.row, c.client); got != c.want {
+			t.Errorf("%s of %s is pointless: %v", c.row, c.client, got)
+		}
+	}
+}
