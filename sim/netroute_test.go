@@ -229,7 +229,7 @@ func TestRenoRepeats(t *testing.T) {
 		w.Run(clock.Time(10 * time.Second))
 		return w.Hash()
 	}
-	if run(1) != run(1) || run(1) == run(2) {
+	if once, again := run(1), run(1); once != again || once == run(2) {
 		t.Error("the hash does not tell")
 	}
 }

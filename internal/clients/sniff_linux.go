@@ -93,7 +93,7 @@ func sniff(filter []syscall.SockFilter, keep func(Packet) bool) (*Sniffer, error
 		}
 	}
 	if filter != nil {
-		err = syscall.AttachLsf(fd, filter)
+		err = syscall.AttachLsf(fd, filter) //nolint:staticcheck // what is advised instead is another module
 	}
 	if err == nil {
 		const everything = 0x0300 // ETH_P_ALL in network order
@@ -111,7 +111,7 @@ func sniff(filter []syscall.SockFilter, keep func(Packet) bool) (*Sniffer, error
 func (s *Sniffer) run() {
 	buf, oob := make([]byte, 1<<17), make([]byte, 256)
 	defer close(s.ended)
-	defer syscall.Close(s.fd)
+	defer func() { _ = syscall.Close(s.fd) }()
 	var until time.Time // once it is to end: what came later is left
 	for {
 		if until.IsZero() {

@@ -253,5 +253,3 @@ func (w *world) run(d Duration, done func() bool) bool {
 	}
 	return true
 }
-
-func forever() bool { return false }

@@ -56,7 +56,6 @@ type linkIn struct {
 	bound    bool
 	standing bool // an Unlimited grant
 	held     bool // the window is closing: see blocked
-	ended    bool // the remote's stream has
 	grant    int64
 	mail     []transport.Event // that the peer has no room for
 	spill    []byte            // of the stream, that the slab has no room for

@@ -83,8 +83,7 @@ func (x *mux) depart(s *socket) {
 		n, err := s.d.SendTrain(t.link.key.from, t.buf[sent:t.n], t.segment)
 		sent += n
 		switch {
-		case sent >= t.n:
-			err = nil
+		case sent >= t.n: // all of it
 		case errors.Is(err, transport.ErrDropped):
 			t.n = copy(t.buf, t.buf[sent:t.n])
 			t.count = (t.n + t.segment - 1) / t.segment
