@@ -24,6 +24,9 @@ func TestPaths(t *testing.T) {
 	lt := clients.Libtorrent{}
 	for _, p := range relay.Profiles() {
 		for _, pair := range [][2]clients.Client{{utp, utp}, {lt, utp}, {utp, lt}} {
+			if p.There.MTU > 0 && pair[0].Name() == lt.Name() {
+				continue // libtorrent does not find the way's packet size, whoever listens
+			}
 			t.Run(p.Name+", "+pair[0].Name()+" to "+pair[1].Name(), func(t *testing.T) {
 				t.Parallel()
 				s := newStage(t, 3*time.Minute)
