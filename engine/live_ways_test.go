@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/shoal-bt/shoal/transport"
 	"github.com/shoal-bt/shoal/transport/mse"
@@ -47,6 +48,22 @@ func TestTransportsLive(t *testing.T) {
 			wantFile(t, data, to, "file.bin")
 		})
 	}
+}
+
+// TestUTPWithoutListening: who only dials needs no port that is known beforehand.
+func TestUTPWithoutListening(t *testing.T) {
+	data := payload(1 << 20)
+	meta := makeTorrent(t, "file.bin", data, 256<<10)
+	from, to := t.TempDir(), t.TempDir()
+	check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
+	_, _, addr := seedOf(t, meta, from, Config{Transports: makers{utpnative.Make}})
+	e, err := New(Config{NoListen: true, Transports: makers{utpnative.Make}, NoDHT: true, NoLSD: true})
+	check(t, err)
+	t.Cleanup(func() { check(t, e.Close(time.Second)) })
+	events, _ := e.Events(1 << 12)
+	addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
+	await1(t, events, Completed)
+	wantFile(t, data, to, "file.bin")
 }
 
 // TestEncryptionLive: what two policies make of a connection, and that who merely
