@@ -23,18 +23,21 @@ var (
 // TestEncryption has clients that refuse plain handshakes, or like others better, and
 // fetches from them and they from us, whoever connects, by TCP and by uTP.
 func TestEncryption(t *testing.T) {
+	t.Parallel()
+	both := []string{"tcp", "utp"}
 	for _, c := range []struct {
 		them   end
 		policy string // ours
 		method string
+		by     []string
 	}{
-		{end{clients.Libtorrent{}, onlyRC4}, "require", "rc4"},
-		{end{clients.Libtorrent{}, onlyRC4}, "allow", "rc4"},
-		{end{clients.Libtorrent{}, onlyHead}, "prefer", "plaintext"},
-		{end{clients.Libtorrent{}, either}, "require", "rc4"},
-		{end{clients.Transmission{}, []string{"encryption=2"}}, "require", "rc4"},
+		{end{clients.Transmission{}, []string{"encryption=2"}}, "require", "rc4", both},
+		{end{clients.Libtorrent{}, onlyRC4}, "require", "rc4", both},
+		{end{clients.Libtorrent{}, onlyRC4}, "allow", "rc4", both[:1]},
+		{end{clients.Libtorrent{}, onlyHead}, "prefer", "plaintext", both},
+		{end{clients.Libtorrent{}, either}, "require", "rc4", both[:1]},
 	} {
-		for _, by := range []string{"tcp", "utp"} {
+		for _, by := range c.by {
 			us := end{shoal, []string{"--encryption", c.policy, "--transport", by}}
 			for _, m := range directions(us, end{c.them.Client, append(transportOptions(c.them.Client, by), c.them.options...)}) {
 				t.Run(fmt.Sprintf("%s, %s %s by %s", m.name(), c.policy, c.method, by), func(t *testing.T) {
@@ -51,6 +54,7 @@ func TestEncryption(t *testing.T) {
 
 // TestEncryptionChosen: who can do without encryption is connected to by what both like.
 func TestEncryptionChosen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		encryption  string // transmission's
 		policy      string // ours
@@ -76,6 +80,7 @@ func TestEncryptionChosen(t *testing.T) {
 
 // TestEncryptionSelf is shoal with itself.
 func TestEncryptionSelf(t *testing.T) {
+	t.Parallel()
 	for _, by := range []string{"tcp", "utp"} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +119,7 @@ func transportOptions(c clients.Client, by string) []string {
 // TestEncryptionRequired meets a client that knows no encryption. Nothing in the clear is
 // ever said by a shoal that requires it; one that prefers it comes back without.
 func TestEncryptionRequired(t *testing.T) {
+	t.Parallel()
 	for _, by := range []string{"tcp", "utp"} {
 		us := func(policy string) end {
 			return end{shoal, []string{"--encryption", policy, "--transport", by}}
@@ -192,6 +198,7 @@ func (m *meeting) wantNothing(d time.Duration) {
 
 // TestEncryptionReason: who can't reach anybody for a lack of encryption is told so.
 func TestEncryptionReason(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		policy string
 		them   []string

@@ -60,7 +60,7 @@ func (m *meeting) begin() {
 	m.Helper()
 	tor := m.torrent(m.f, 256<<10)
 	m.fromJob, m.toJob = m.seedJob("seed", m.f, tor), m.leechJob("leech", tor)
-	m.fromJob.Options, m.toJob.Options = m.seed.options, m.leech.options
+	m.fromJob.Options, m.toJob.Options = m.paced(m.seed), m.paced(m.leech)
 	m.watch()
 	type part struct {
 		c   clients.Client
@@ -86,6 +86,15 @@ func (m *meeting) begin() {
 		second.job.Peers = []netip.AddrPort{at}
 		*second.run = m.run(second.c, *second.job)
 	}
+}
+
+// paced are an end's options. What is fetched in no time is fetched slower, so that the
+// clients can be asked meanwhile how they are connected.
+func (m *meeting) paced(e end) []string {
+	if e.Name() != shoal.Name() || m.f.Size > 16<<20 {
+		return e.options
+	}
+	return append([]string{"--down-limit", "6MiB", "--up-limit", "6MiB"}, e.options...)
 }
 
 // watch looks at the wire between the two. Only plain handshakes are kept.

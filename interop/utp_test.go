@@ -36,6 +36,7 @@ var (
 // TestUTP sends payloads both ways, whoever connects, while shoal has no TCP. A capture
 // shows that none is used.
 func TestUTP(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		end
 		large func() (fixture, error)
