@@ -107,8 +107,8 @@ func TestUTPBridge(t *testing.T) {
 			m.job = s.seedJob(m.name, f, tor)
 		}
 		m.job.Options = m.options
-		any := func(clients.Packet) bool { return true }
-		tcp, err := clients.SniffTCP(bridge.Addr.Addr(), m.job.Addr.Addr(), any)
+		all := func(clients.Packet) bool { return true }
+		tcp, err := clients.SniffTCP(bridge.Addr.Addr(), m.job.Addr.Addr(), all)
 		s.must(err)
 		udp, err := clients.SniffUDP(bridge.Addr.Addr(), m.job.Addr.Addr(), func(p clients.Packet) bool { return len(p.Payload) > 100 })
 		s.must(err)
