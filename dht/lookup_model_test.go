@@ -309,6 +309,9 @@ func (o *outcome) log(t *testing.T, what string) {
 // TestLookupFigures plays lookups in networks of a thousand members whose tables are
 // full: who is found, how soon, and what it costs.
 func TestLookupFigures(t *testing.T) {
+	if raceEnabled {
+		return // one goroutine: there is nothing to find, and a minute to wait
+	}
 	const n, lookups = 1000, 60
 	for _, c := range []struct {
 		what             string

@@ -1,5 +1,5 @@
 //go:build !race
 
-package dht_test
+package dht
 
 const raceEnabled = false
