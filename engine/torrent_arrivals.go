@@ -23,7 +23,13 @@ func (t *torrent) onReport(c *actor.Ctx[torrentMsg], r *report) {
 	p := t.swarm.byID[r.peer]
 	if p == nil || p.gone {
 		if p != nil {
-			t.countBytes(c.Now(), p, r.state) // nothing else counts of one that we have sent away
+			// Nothing else counts of one that we have sent away. What it still brings has
+			// been fetched in vain.
+			t.countBytes(c.Now(), p, r.state)
+			t.count.wasted += r.wasted
+			for _, e := range r.blocks {
+				t.count.wasted += int64(e.Data.Len())
+			}
 		}
 		r.Drop()
 		reports.Put(r)

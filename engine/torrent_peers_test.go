@@ -457,3 +457,23 @@ func TestNothingIsWantedBehindHaves(t *testing.T) {
 		t.Fatal("b knows all, but not that nothing is wanted")
 	}
 }
+
+// What comes of a peer after it was sent away was fetched in vain: who adds up what came
+// and what was of use shall find it.
+func TestWhatComesTooLateIsWasted(t *testing.T) {
+	tt := leeching(t)
+	tt.peer("a", 0, 1)
+	tt.need("a", 8)
+	tt.deliver("a", "0:0+4")
+	before := tt.stats()
+	tt.tor.drop(tt.tor.swarm.byID[tt.members["a"].cfg.id], errFull)
+	tt.report("a", func(r *report) {
+		tt.members["a"].bring(r, 0, runsOf(t, "1:0+2"))
+		r.state.down += 100
+		r.wasted += 100
+	})
+	s := tt.stats()
+	if came := s.Down - before.Down; came <= 100 || s.Wasted-before.Wasted != came {
+		t.Errorf("%d bytes came, %d are counted as wasted", came, s.Wasted-before.Wasted)
+	}
+}
