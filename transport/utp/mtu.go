@@ -51,9 +51,14 @@ func (s *mtuSearch) passed() {
 	s.floor, s.strikes, s.waiting = max(s.floor, min(s.size, s.ceiling)), 0, false
 }
 
-// failed: the probe was lost. That is no sign of congestion.
+// failed: the probe was lost. That is no sign of congestion. One that the system has
+// refused, see tooBig, says nothing more.
 func (s *mtuSearch) failed() {
 	s.waiting = false
+	if s.size > s.ceiling {
+		s.strikes = 0
+		return
+	}
 	if s.strikes++; s.strikes >= mtuStrikes {
 		s.strikes = 0
 		s.ceiling = max(s.floor, s.size-1)

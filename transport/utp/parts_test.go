@@ -63,6 +63,28 @@ func TestMTUSearch(t *testing.T) {
 	}
 }
 
+// TestInterfaceWithASmallMTU: the system refuses what the interface does not carry, a VPN's
+// above all. The search goes on below it.
+func TestInterfaceWithASmallMTU(t *testing.T) {
+	for limit := 600; limit <= 1472; limit++ {
+		s := newMTUSearch(&Config{})
+		probes := 0
+		for ; s.wants() && probes < 100; probes++ {
+			n := s.next()
+			s.sent()
+			if n > limit {
+				s.tooBig(n)
+				s.failed() // it counts as lost, later
+			} else {
+				s.passed()
+			}
+		}
+		if s.floor > limit || s.floor <= limit-mtuClose || probes > 12 {
+			t.Fatalf("limit %d: found %d after %d probes", limit, s.floor, probes)
+		}
+	}
+}
+
 func TestBaseDelay(t *testing.T) {
 	var d delays
 	now := Time(time.Hour)
