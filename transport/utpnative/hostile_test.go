@@ -2,6 +2,7 @@ package utpnative
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -86,6 +87,8 @@ type stage struct {
 	x   *mux
 	tr  *handle
 	got []transport.Accepted
+
+	answered uint16 // what the remote of connect acknowledges
 }
 
 var (
@@ -242,6 +245,35 @@ func TestFullSocketWaits(t *testing.T) {
 	}
 }
 
+// What happens before Bind is told after it, also when a full socket has the link try
+// again meanwhile.
+func TestFullSocketBeforeBind(t *testing.T) {
+	s := newStage(t, Config{})
+	l := s.connect(there)
+	m := s.x.all[0].m
+	s.r.err, s.r.room = transport.ErrDropped, 0
+	s.say(there, packetOf(utp.Data, m.RecvID(), 12, s.answered, wire.Append(nil, wire.Message{ID: wire.Interested})...))
+	s.run(0) // to be acknowledged
+	s.say(there, packetOf(utp.Reset, m.RecvID(), 1, s.answered))
+	s.run(10 * time.Millisecond)
+	s.r.err = nil
+	var got []transport.Event
+	peer := actor.Root(s.w, actor.Spec{Name: "peer"}, actor.Actor[transport.Event](hears{&got}), nil)
+	l.Bind(peer.Inlet)
+	s.run(0)
+	if len(got) != 1 {
+		t.Fatalf("heard %v", got)
+	}
+	if c, ok := got[0].(transport.Closed); !ok || !errors.Is(c.Err, utp.ErrReset) {
+		t.Errorf("heard %v", got)
+	}
+}
+
+// hears keeps events.
+type hears struct{ all *[]transport.Event }
+
+func (h hears) Handle(_ *actor.Ctx[transport.Event], e transport.Event) { *h.all = append(*h.all, e) }
+
 // connect makes a connection of a remote that the test plays.
 func (s *stage) connect(from netip.AddrPort) transport.Link {
 	s.t.Helper()
@@ -251,7 +283,8 @@ func (s *stage) connect(from netip.AddrPort) transport.Link {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.say(from, packetOf(utp.Data, 6, 11, answer.Seq-1, wire.AppendHandshake(nil, *hello())...))
+	s.answered = answer.Seq - 1
+	s.say(from, packetOf(utp.Data, 6, 11, s.answered, wire.AppendHandshake(nil, *hello())...))
 	s.run(0)
 	s.r.heard()
 	if len(s.got) == 0 {

@@ -133,9 +133,13 @@ func (x *mux) post(l *link, e transport.Event) {
 	}
 }
 
-// repost brings the peer its mail, as far as it has room.
+// repost brings the peer its mail, as far as it has room. Before Bind there is nobody to
+// bring it to.
 func (x *mux) repost(l *link) {
 	in := &l.in
+	if !in.bound {
+		return
+	}
 	n := 0
 	for n < len(in.mail) && in.inlet.TryPut(in.mail[n]) {
 		n++
