@@ -130,7 +130,7 @@ func wayFailureOf(err error) wayFailure {
 	switch {
 	case !errors.As(err, &e) || e.fault == faultWrong:
 		return noUse
-	case e.fault == faultDial && !errors.As(err, &cut):
+	case e.fault == faultDial && !(errors.As(err, &cut) && cut.Fault == transport.RemoteFault):
 		return nobodyThere
 	}
 	return noHandshake

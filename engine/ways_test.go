@@ -1,9 +1,15 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/shoal-bt/shoal/transport"
 )
 
 // wayNames of a session with two transports, as the dialogues below write them.
@@ -102,5 +108,33 @@ func TestWaysHint(t *testing.T) {
 		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%v, %v: %q, want %q", c.kinds, c.f, got, c.want)
 		}
+	}
+}
+
+// TestHowFarAWayHasLed: who does not answer a transport's dial is not asked once more by
+// the same transport; who answered, and did not shake hands, is.
+func TestHowFarAWayHasLed(t *testing.T) {
+	link := func(f transport.Fault) error {
+		return &transport.LinkError{Remote: tpRemote, Fault: f, Err: io.ErrUnexpectedEOF}
+	}
+	for _, c := range []struct {
+		fault peerFault
+		err   error
+		want  wayFailure
+	}{
+		{faultDial, &net.OpError{Op: "dial", Err: context.DeadlineExceeded}, nobodyThere},
+		{faultDial, link(transport.NetworkFault), nobodyThere}, // uTP's SYN was not answered
+		{faultDial, link(transport.RemoteFault), noHandshake},  // it ended the encrypted one
+		{faultClosed, link(transport.NetworkFault), noHandshake},
+		{faultClosed, io.EOF, noHandshake},
+		{faultTimeout, nil, noHandshake},
+		{faultWrong, nil, noUse},
+	} {
+		if got := wayFailureOf(&peerError{c.fault, tpRemote, "", c.err}); got != c.want {
+			t.Errorf("%d, %v: %d, want %d", c.fault, c.err, got, c.want)
+		}
+	}
+	if got := wayFailureOf(errors.New("stopped")); got != noUse {
+		t.Errorf("of no peer's: %d", got)
 	}
 }

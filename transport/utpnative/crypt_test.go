@@ -12,6 +12,7 @@ import (
 	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/transport"
 	"github.com/shoal-bt/shoal/transport/mse"
+	"github.com/shoal-bt/shoal/transport/utp"
 	"github.com/shoal-bt/shoal/wire"
 )
 
@@ -152,4 +153,47 @@ func TestEncryptedDialsFail(t *testing.T) {
 	a.wantNothing()
 	b.wantNothing()
 	c.wantNothing()
+}
+
+// Whose fault a dial's failure is says whether the remote is there: it may want another
+// kind of connection.
+func TestFaultOfEncryptedDials(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers, resets bool
+		fault           transport.Fault
+	}{
+		"nobody answers":     {false, false, transport.NetworkFault},
+		"answers and resets": {true, true, transport.RemoteFault},
+		"answers, no more":   {true, false, transport.RemoteFault},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{})
+			var got transport.Dialed
+			s.tr.Dial(transport.Dial{
+				Addr: there, InfoHash: cryptHash, Encrypt: mse.OfferRC4,
+				Reply: actor.FuncRef(func(d transport.Dialed) { got = d }),
+			})
+			s.run(0)
+			syn, err := utp.Parse(s.r.heard()[0].b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.answers {
+				s.say(there, packetOf(utp.State, syn.ConnID, 100, syn.Seq))
+				s.run(0)
+			}
+			if c.resets {
+				key, err := utp.Parse(s.r.heard()[0].b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.say(there, packetOf(utp.Reset, syn.ConnID, 1, key.Seq))
+			}
+			s.run(dialTimeout)
+			var e *transport.LinkError
+			if !errors.As(got.Err, &e) || e.Fault != c.fault {
+				t.Errorf("%v, want the fault to be the %v's", got.Err, c.fault)
+			}
+		})
+	}
 }

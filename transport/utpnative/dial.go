@@ -114,9 +114,9 @@ func (x *mux) freeID(addr netip.AddrPort) (uint16, bool) {
 func (x *mux) onDialed(l *link, now actor.Time) {
 	switch {
 	case l.m.Phase() == utp.Closed:
-		x.end(l, l.ending(l.m.Err()))
+		x.end(l, l.undone(l.m.Err()))
 	case now >= l.dial.until:
-		x.end(l, l.broken(transport.NetworkFault, fmt.Errorf("dial: %w", context.DeadlineExceeded)))
+		x.end(l, l.undone(fmt.Errorf("dial: %w", context.DeadlineExceeded)))
 	case l.m.Phase() < utp.Connected:
 	case l.dial.encrypt != nil:
 		m := l.dial.encrypt.Start()
@@ -132,4 +132,13 @@ func (x *mux) onDialed(l *link, now actor.Time) {
 		l.dial = nil
 		reply.Tell(transport.Dialed{Addr: l.info.Remote, Link: l})
 	}
+}
+
+// undone says what it means that a dial has come to nothing. Within the encrypted handshake
+// the remote is there, and does not want it: plain, it may want to be dialed again.
+func (l *link) undone(err error) error {
+	if err != nil && l.sec != nil {
+		return l.broken(transport.RemoteFault, err)
+	}
+	return l.ending(err)
 }
