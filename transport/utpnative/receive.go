@@ -84,34 +84,46 @@ func (x *mux) hear(l *link, b []byte) {
 		b = x.greet(l, b)
 	}
 	l.in.spend(len(b))
-	x.frame(l, b)
+	if len(l.in.spill) > 0 {
+		l.in.spill = append(l.in.spill, b...)
+		return
+	}
+	if rest := x.frame(l, b); len(rest) > 0 {
+		l.in.spill = append(l.in.spill, rest...)
+	}
 }
 
-// frame cuts bytes into messages.
-func (x *mux) frame(l *link, b []byte) {
-	in := &l.in
+// unspill takes what was spilt. What there is still no slot for stays where it is: it may
+// be much, and is tried every millisecond.
+func (x *mux) unspill(l *link) {
+	b := l.in.spill
+	l.in.spill = nil
+	if rest := x.frame(l, b); len(rest) > 0 {
+		l.in.spill = rest
+	}
+}
+
+// frame cuts bytes into messages. It returns those that the slab has no slot for.
+func (x *mux) frame(l *link, b []byte) (rest []byte) {
 	for len(b) > 0 {
-		if len(in.spill) > 0 {
-			in.spill = append(in.spill, b...)
-			return
-		}
-		rest, need, err := in.framer.Push(b)
+		rest, need, err := l.in.framer.Push(b)
 		if err != nil {
 			x.handOver(l)
 			l.fault = l.broken(transport.RemoteFault, err)
-			return
+			x.touch(l)
+			return nil
 		}
 		switch need {
 		case transport.NeedTake:
 			x.handOver(l)
 		case transport.NeedSlot:
 			x.handOver(l)
-			in.spill = append(in.spill, rest...)
 			x.wait(l)
-			return
+			return rest
 		}
 		b = rest
 	}
+	return nil
 }
 
 // handOver gives the peer what has come.
@@ -159,9 +171,10 @@ func (x *mux) give(l *link) {
 	if l.why != nil || l.guest != nil {
 		return
 	}
-	if b := in.spill; len(b) > 0 && in.bound {
-		in.spill = nil
-		x.frame(l, b)
+	if len(in.spill) > 0 && in.bound {
+		if x.unspill(l); l.fault != nil {
+			return
+		}
 	}
 	if in.bound && in.framer.Due(!in.standing) {
 		x.handOver(l)
