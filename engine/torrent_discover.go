@@ -175,17 +175,24 @@ func (t *torrent) onTurn(c *actor.Ctx[torrentMsg]) {
 		return
 	}
 	d.waiting, d.turn, d.began = false, true, max(c.Now(), 1)
-	for i, at := range d.at.dht {
-		if at.IsZero() {
-			continue
-		}
-		d.lastID++
-		d.lookups[i] = lookup{d.lastID, at}
-		d.tally.lookups++
-		at.Tell(dht.GetPeers{ID: d.lastID, Hash: t.wireHash(), Announce: t.cfg.port != 0, Port: t.cfg.port,
-			Seed: t.life.state == Seeding && t.left() == 0, NoSeed: t.needsNobody(), Reply: d.replies[i]})
+	for i := range d.at.dht {
+		t.lookUpAt(i)
 	}
 	t.lookupOver(c)
+}
+
+// lookUpAt begins a lookup at the node of a family, if there is one.
+func (t *torrent) lookUpAt(i int) {
+	d := &t.disc
+	at := d.at.dht[i]
+	if at.IsZero() {
+		return
+	}
+	d.lastID++
+	d.lookups[i] = lookup{d.lastID, at}
+	d.tally.lookups++
+	at.Tell(dht.GetPeers{ID: d.lastID, Hash: t.wireHash(), Announce: t.cfg.port != 0, Port: t.cfg.port,
+		Seed: t.life.state == Seeding && t.left() == 0, NoSeed: t.needsNobody(), Reply: d.replies[i]})
 }
 
 // wireHash is what the torrent is called in the DHT and in the local network.
@@ -240,7 +247,9 @@ func (t *torrent) endLookups() {
 }
 
 // onSources takes news of where peers can be looked for. What ran at a node that is gone
-// is over; when the first node has found others it is worth asking again.
+// is over; when the first node has found others it is worth asking again. A node that has
+// come up during our turn is asked within it: it need not wait for the other family's,
+// which may know nobody.
 func (t *torrent) onSources(c *actor.Ctx[torrentMsg], m sources) {
 	d := &t.disc
 	old := d.at
@@ -258,6 +267,11 @@ func (t *torrent) onSources(c *actor.Ctx[torrentMsg], m sources) {
 	}
 	if old.dht != m.dht {
 		d.named = false
+	}
+	for i := range m.dht {
+		if d.turn && old.dht[i] != m.dht[i] {
+			t.lookUpAt(i)
+		}
 	}
 	t.lookupOver(c)
 	fresh := old.dht != m.dht && d.tally.replied == 0

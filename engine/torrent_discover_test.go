@@ -435,3 +435,19 @@ func TestNeighboursAreCalledAgain(t *testing.T) {
 	tt.pass(30 * time.Minute)
 	calls("then LSD's own rhythm will do", 1)
 }
+
+// A family's node that comes up a moment after the other's is asked within the same turn:
+// the other's lookup may take half a minute to find that it knows nobody.
+func TestTheOtherFamilysNodeNeedNotWait(t *testing.T) {
+	tt, a := searching(t)
+	node := a.at.dht[0]
+	a.told(func(s *sources) { s.dht[0] = actor.Ref[dht.Message]{} })
+	tt.forget()
+	a.told(func(s *sources) { s.dht[0] = node })
+	tt.want("dht4", "while dht6 is still looking", "get announce 6881")
+	tt.wantIdle("it is the same turn, and the other goes on", "finders", "dht6")
+	a.end(0)
+	tt.wantIdle("the other node is still looking", "finders")
+	a.end(1)
+	tt.want("finders", "the turn is over", "over")
+}
