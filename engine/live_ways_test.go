@@ -12,6 +12,9 @@ import (
 	"github.com/shoal-bt/shoal/transport/utpnative"
 )
 
+// held keeps a download from its end until somebody has looked at it.
+var held = Limits{Down: 16 << 10}
+
 type makers = []func(transport.Env) transport.Transport
 
 // TestTransportsLive: engines that have one way in common find it, whatever else they
@@ -35,7 +38,7 @@ func TestTransportsLive(t *testing.T) {
 			from, to := t.TempDir(), t.TempDir()
 			check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
 			_, _, addr := seedOf(t, meta, from, Config{Transports: c.seed})
-			e, _ := startEngine(t, Config{Transports: c.leech})
+			e, _ := startEngine(t, Config{Transports: c.leech, Limits: held})
 			events, _ := e.Events(1 << 12)
 			tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
 			await1(t, events, PeerConnected)
@@ -44,6 +47,7 @@ func TestTransportsLive(t *testing.T) {
 			if len(peers) != 1 || peers[0].Transport != c.via {
 				t.Errorf("peers %+v, want one by %s", peers, c.via)
 			}
+			e.SetLimits(Limits{})
 			await1(t, events, Completed)
 			wantFile(t, data, to, "file.bin")
 		})
@@ -88,7 +92,7 @@ func TestEncryptionLive(t *testing.T) {
 				from, to := t.TempDir(), t.TempDir()
 				check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
 				_, _, addr := seedOf(t, meta, from, Config{Transports: makers, Encryption: c.seed})
-				e, _ := startEngine(t, Config{Transports: makers, Encryption: c.leech})
+				e, _ := startEngine(t, Config{Transports: makers, Encryption: c.leech, Limits: held})
 				events, _ := e.Events(1 << 12)
 				tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
 				await1(t, events, PeerConnected)
@@ -97,6 +101,7 @@ func TestEncryptionLive(t *testing.T) {
 				if len(peers) != 1 || peers[0].Crypto != c.want {
 					t.Errorf("peers %+v, want one with %v", peers, c.want)
 				}
+				e.SetLimits(Limits{})
 				await1(t, events, Completed)
 				wantFile(t, data, to, "file.bin")
 			})
