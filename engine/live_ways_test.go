@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-bt/shoal/metainfo"
 	"github.com/shoal-bt/shoal/transport"
 	"github.com/shoal-bt/shoal/transport/mse"
 	"github.com/shoal-bt/shoal/transport/utpnative"
@@ -16,6 +17,28 @@ import (
 var held = Limits{Down: 16 << 10}
 
 type makers = []func(transport.Env) transport.Transport
+
+// meets lets one engine download from another and returns how they were connected.
+func meets(t *testing.T, meta *metainfo.Torrent, data []byte, seed, leech Config) PeerStats {
+	t.Helper()
+	from, to := t.TempDir(), t.TempDir()
+	check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
+	_, _, addr := seedOf(t, meta, from, seed)
+	leech.Limits = held
+	e, _ := startEngine(t, leech)
+	events, _ := e.Events(1 << 12)
+	tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
+	await1(t, events, PeerConnected)
+	peers, err := tor.Peers(t.Context())
+	check(t, err)
+	if len(peers) != 1 {
+		t.Fatalf("peers %+v, want one", peers)
+	}
+	e.SetLimits(Limits{})
+	await1(t, events, Completed)
+	wantFile(t, data, to, "file.bin")
+	return peers[0]
+}
 
 // TestTransportsLive: engines that have one way in common find it, whatever else they
 // have.
@@ -35,21 +58,9 @@ func TestTransportsLive(t *testing.T) {
 		{"both have both", both, both, "tcp"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			from, to := t.TempDir(), t.TempDir()
-			check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
-			_, _, addr := seedOf(t, meta, from, Config{Transports: c.seed})
-			e, _ := startEngine(t, Config{Transports: c.leech, Limits: held})
-			events, _ := e.Events(1 << 12)
-			tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
-			await1(t, events, PeerConnected)
-			peers, err := tor.Peers(t.Context())
-			check(t, err)
-			if len(peers) != 1 || peers[0].Transport != c.via {
-				t.Errorf("peers %+v, want one by %s", peers, c.via)
+			if p := meets(t, meta, data, Config{Transports: c.seed}, Config{Transports: c.leech}); p.Transport != c.via {
+				t.Errorf("they met by %+v, want %s", p, c.via)
 			}
-			e.SetLimits(Limits{})
-			await1(t, events, Completed)
-			wantFile(t, data, to, "file.bin")
 		})
 	}
 }
@@ -89,21 +100,10 @@ func TestEncryptionLive(t *testing.T) {
 	} {
 		for name, makers := range map[string]makers{"tcp": {transport.TCP}, "utp": {utpnative.Make}} {
 			t.Run(c.leech.String()+" from "+c.seed.String()+" by "+name, func(t *testing.T) {
-				from, to := t.TempDir(), t.TempDir()
-				check(t, os.WriteFile(filepath.Join(from, "file.bin"), data, 0o644))
-				_, _, addr := seedOf(t, meta, from, Config{Transports: makers, Encryption: c.seed})
-				e, _ := startEngine(t, Config{Transports: makers, Encryption: c.leech, Limits: held})
-				events, _ := e.Events(1 << 12)
-				tor := addTo(t, e, AddOptions{Torrent: meta, Dir: to, Peers: []netip.AddrPort{addr}})
-				await1(t, events, PeerConnected)
-				peers, err := tor.Peers(t.Context())
-				check(t, err)
-				if len(peers) != 1 || peers[0].Crypto != c.want {
-					t.Errorf("peers %+v, want one with %v", peers, c.want)
+				p := meets(t, meta, data, Config{Transports: makers, Encryption: c.seed}, Config{Transports: makers, Encryption: c.leech})
+				if p.Crypto != c.want {
+					t.Errorf("they met by %+v, want %v", p, c.want)
 				}
-				e.SetLimits(Limits{})
-				await1(t, events, Completed)
-				wantFile(t, data, to, "file.bin")
 			})
 		}
 	}
